@@ -1,0 +1,91 @@
+//! The command line: one file per verb, and the only place where the layers are wired together.
+
+mod ceremony;
+mod chance;
+mod clock;
+mod failure;
+mod generate;
+mod plan;
+mod rehearsal;
+mod rehearse;
+mod room;
+mod run;
+mod status;
+mod verify;
+
+use std::path::PathBuf;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+
+pub use failure::{Failure, Kind};
+
+use crate::ui::report;
+
+/// Key-signing ceremonies, and the TUF trust roots that come out of them.
+///
+/// Without a verb, trustroot finds the repository it is in and does the next right thing.
+#[derive(Parser)]
+#[command(name = "trustroot", version, max_term_width = 100)]
+struct Cli {
+    /// Work in this folder instead of the current one.
+    #[arg(short = 'C', value_name = "DIR", global = true)]
+    directory: Option<PathBuf>,
+    #[command(subcommand)]
+    verb: Option<Verb>,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Hold a whole ceremony with virtual tokens, in a fresh repository, and verify it.
+    Rehearse(rehearse::Args),
+    /// Write and lint a plan, and print the script for the room.
+    Plan(plan::Args),
+    /// Conduct a ceremony on this machine: open it from a plan, or go on with the open one.
+    Run(run::Args),
+    /// Say where a ceremony and its trust root stand.
+    Status(status::Args),
+    /// Verify a trust root, or numbered roots, or a proposal. Offline, and without set-up.
+    Verify(verify::Args),
+    /// Print completions for a shell.
+    Completions(generate::Completions),
+    /// Write man pages into a folder.
+    Man(generate::Man),
+}
+
+/// Parses the command line, runs the verb, prints what went wrong, and gives the exit code.
+pub fn main() -> u8 {
+    let cli = Cli::parse();
+    let here = cli.directory.unwrap_or_else(|| PathBuf::from("."));
+    let done = match cli.verb {
+        None => run::next(&here),
+        Some(Verb::Rehearse(args)) => rehearse::run(&here, &args),
+        Some(Verb::Plan(args)) => plan::run(&here, &args),
+        Some(Verb::Run(args)) => run::run(&here, &args),
+        Some(Verb::Status(args)) => status::run(&here, &args),
+        Some(Verb::Verify(args)) => verify::run(&here, &args),
+        Some(Verb::Completions(args)) => generate::completions(&args, &mut Cli::command()),
+        Some(Verb::Man(args)) => generate::man(&here, &args, Cli::command()),
+    };
+    match done {
+        Ok(()) => 0,
+        Err(failure) => {
+            report::people(&failure.lines());
+            failure.kind as u8
+        }
+    }
+}
+
+/// Name and version of this program, as records name it.
+pub(crate) fn program_version() -> String {
+    format!("trustroot {}", env!("CARGO_PKG_VERSION"))
+}
+
+/// Prints data; a reader that went away is not a failure.
+fn print(text: &str) -> Result<(), Failure> {
+    match report::data(text) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Failure::new(Kind::Surroundings, format!("standard output cannot be written: {error}")))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,172 @@
+//! The room: the implementations behind the seams, chosen by plan and command line, and one run of the conductor.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use trustroot_core::digest::Digest;
+use trustroot_core::page::script::kind_name;
+use trustroot_core::plan::{Plan, TokenKind};
+use trustroot_core::replay::Next;
+use trustroot_core::signature::Portable;
+use trustroot_core::text::{Handle, escape};
+use zeroize::Zeroizing;
+
+use super::chance::{SeededEntropy, SystemEntropy, fresh};
+use super::clock::{FixedClock, SystemClock};
+use super::failure::{Failure, Kind};
+use super::rehearsal::Rehearsal;
+use super::{ceremony, program_version};
+use crate::conduct::{Conductor, Ending, Halt, Program, Room};
+use crate::judge::ToughClient;
+use crate::ledger::GitLedger;
+use crate::seams::{Audience, Clock, Entropy, Judge, Ledger as _, OnlineKey, Token, TokenError, Tokens, Wanted};
+use crate::token::{FileKey, SeededThrowAwayKeys, VirtualTokens, no_core_dumps, write_rehearsal_key};
+use crate::ui::report;
+
+/// The hour at which a ceremony with a fixed clock begins, in seconds of its day.
+const NINE_O_CLOCK: i64 = 9 * 3600;
+
+/// Conducts the ceremony in `dir` of the repository at `here` until it ends, and says what was and was not done if it stops
+/// before.
+pub(super) fn conduct(
+    here: &Path,
+    ledger: &mut GitLedger,
+    dir: &str,
+    plan: &Plan,
+    rehearsal: Option<&Rehearsal>,
+    online: &BTreeMap<Handle, PathBuf>,
+    audience: &mut dyn Audience,
+) -> Result<Ending, Failure> {
+    no_core_dumps().map_err(|error| {
+        Failure::new(Kind::Surroundings, format!("core dumps cannot be switched off: {error}"))
+            .hint("a PIN could end up in one; start again where the limit can be set")
+    })?;
+    let online = online_keys(plan, rehearsal, ledger, online)?;
+    let mut tokens: Box<dyn Tokens> = match rehearsal {
+        Some(rehearsal) if plan.rehearsal => {
+            let folder = ledger.state_dir().join("tokens");
+            Box::new(VirtualTokens::new(rehearsal.seed, &folder, plan, rehearsal.faults()?)?)
+        }
+        _ => Box::new(NoTokens),
+    };
+    let fixed = rehearsal.is_some_and(|rehearsal| rehearsal.fixed_clock);
+    let clock: Box<dyn Clock> =
+        if fixed { Box::new(FixedClock { start: plan.day.plus_seconds(NINE_O_CLOCK) }) } else { Box::new(SystemClock) };
+    let mut entropy: Box<dyn Entropy> = match rehearsal {
+        Some(rehearsal) => Box::new(SeededEntropy(rehearsal.seed)),
+        None => Box::new(SystemEntropy),
+    };
+    let throw_away_seed = rehearsal.map_or_else(fresh, |rehearsal| Ok(rehearsal.seed))?;
+    let mut throw_away = SeededThrowAwayKeys::new(Zeroizing::new(throw_away_seed));
+    // tough reads the machine's clock, so it can be asked about expiry only where the ceremony goes by that clock.
+    let judges: [Box<dyn Judge>; 1] = [Box::new(ToughClient::new(!fixed))];
+    let program = Program { version: program_version(), digest: own_digest(plan)? };
+    let room = Room {
+        ledger,
+        audience,
+        tokens: tokens.as_mut(),
+        online: &online,
+        throw_away: &mut throw_away,
+        judges: &judges,
+        clock: clock.as_ref(),
+        entropy: entropy.as_mut(),
+        verifier: &Portable,
+        program,
+    };
+    let ended = Conductor::new(room, dir).run();
+    ended.map_err(|halt| stopped(halt, here, ledger, dir))
+}
+
+/// The halt as a failure, after saying what is in the record and what is not.
+fn stopped(halt: Halt, here: &Path, ledger: &GitLedger, dir: &str) -> Failure {
+    let failure = Failure::from(halt);
+    let Ok(head) = ledger.head() else { return failure };
+    let Ok(found) = ceremony::read(&head.tree, dir) else { return failure };
+    let events = found.ceremony.events.len();
+    let last = found.ceremony.events.last().map_or("nothing".to_owned(), |logged| logged.event.step.to_string());
+    let signed: Vec<_> =
+        found.ceremony.holders.iter().filter(|(_, state)| state.signed).map(|(h, _)| h.to_string()).collect();
+    let signed =
+        if signed.is_empty() { "nobody signed yet".to_owned() } else { format!("signed: {}", signed.join(", ")) };
+    report::people(&format!("\nIn the record: {events} events, the last at {last}; {signed}."));
+    if let Next::Do(step) = found.ceremony.next() {
+        report::people(&format!("Not done: {}, and what comes after it.", step.id()));
+    }
+    match failure.kind {
+        Kind::Interrupted => failure.hint(format!("nothing is lost; to go on at that step: {}", again(here))),
+        _ => failure,
+    }
+}
+
+/// The command that goes on with the ceremony of the repository at `here`.
+pub(super) fn again(here: &Path) -> String {
+    if here == Path::new(".") {
+        return "trustroot".to_owned();
+    }
+    format!("trustroot -C {}", escape(&here.display().to_string()))
+}
+
+/// SHA-256 of the program's file. A rehearsal's record does not hold it, so that its bytes do not depend on the build.
+fn own_digest(plan: &Plan) -> Result<Option<Digest>, Failure> {
+    if plan.rehearsal {
+        return Ok(None);
+    }
+    let path = std::env::current_exe()
+        .map_err(|error| Failure::new(Kind::Surroundings, format!("the program's own file is not known: {error}")))?;
+    let bytes = std::fs::read(&path).map_err(|error| Failure::file(&path, &error))?;
+    Ok(Some(Digest::of(&bytes)))
+}
+
+/// The online keys that the plan names, by those names.
+pub(super) fn online_keys(
+    plan: &Plan,
+    rehearsal: Option<&Rehearsal>,
+    ledger: &GitLedger,
+    given: &BTreeMap<Handle, PathBuf>,
+) -> Result<BTreeMap<Handle, Box<dyn OnlineKey>>, Failure> {
+    let mut keys: BTreeMap<Handle, Box<dyn OnlineKey>> = BTreeMap::new();
+    for name in [&plan.snapshot.key, &plan.timestamp.key] {
+        if keys.contains_key(name) {
+            continue;
+        }
+        let key = match (given.get(name), rehearsal) {
+            (Some(path), _) => FileKey::open(path)?,
+            (None, Some(rehearsal)) if plan.rehearsal => {
+                write_rehearsal_key(&ledger.state_dir().join(format!("online-{name}.pem")), name, &rehearsal.seed)?
+            }
+            (None, _) => {
+                let message = format!("the plan names the online key \"{name}\", and its file was not given");
+                let hint = format!(
+                    "trustroot run --online-key {name}=FILE (make one: openssl genpkey -algorithm ed25519 -out FILE)"
+                );
+                return Err(Failure::new(Kind::Usage, message).hint(hint));
+            }
+        };
+        keys.insert(name.clone(), Box::new(key));
+    }
+    Ok(keys)
+}
+
+/// Refuses a plan with a token that this build cannot talk to.
+pub(super) fn reachable(plan: &Plan) -> Result<(), Failure> {
+    let Some(holder) = plan.holders.iter().find(|holder| holder.token.kind != TokenKind::Virtual) else {
+        return Ok(());
+    };
+    let kind = kind_name(holder.token.kind);
+    let message =
+        format!("{} has a {kind}, and this build knows virtual tokens only; nothing was opened", holder.handle);
+    Err(Failure::new(Kind::Refused, message)
+        .hint("practise the plan with `rehearsal = true` and tokens of kind \"virtual\""))
+}
+
+/// The place where no token is found: this build talks to virtual tokens only.
+struct NoTokens;
+
+impl Tokens for NoTokens {
+    fn open(&mut self, wanted: &Wanted) -> Result<Box<dyn Token>, TokenError> {
+        let kind = kind_name(wanted.kind);
+        Err(TokenError::Refused(format!(
+            "this build cannot talk to a {kind} here; it knows virtual tokens, for rehearsals"
+        )))
+    }
+}

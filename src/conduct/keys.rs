@@ -1,0 +1,331 @@
+//! Act "keys": each holder's token, its secrets, its key and attestation, and those who hear the fingerprint.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use trustroot_core::attestation::anchor::{Anchors, certificate_to_pem};
+use trustroot_core::attestation::verify::{Expected, examine};
+use trustroot_core::check::{Check, Level};
+use trustroot_core::event::Deed;
+use trustroot_core::key::PublicKey;
+use trustroot_core::page::script;
+use trustroot_core::plan::{Attestation, TokenKind};
+use trustroot_core::step::Step;
+use trustroot_core::text::Handle;
+
+use super::{Conductor, Halt, Hands, Leave, Sitting, Stand, WordsAsked};
+use crate::seams::{EmptySlot, Form, Pin, Question, SlotState, TokenError, Tone, Wanted};
+
+/// The signing slot.
+const SLOT: &str = "9c";
+/// The shortest and longest PIN that a YubiKey takes, in bytes.
+const PIN_LENGTH: (usize, usize) = (6, 8);
+
+impl Conductor<'_> {
+    pub(super) fn token(&mut self, step: &Step, stand: &Stand, holder: &Handle) -> Result<(), Leave> {
+        self.plug_in(step, stand, holder)?;
+        let Some(sitting) = &mut self.sitting else { return Err(Leave::Again) };
+        let facts = sitting.token.facts();
+        let state = match sitting.token.state() {
+            Ok(state) => state,
+            Err(error) => return self.token_trouble(stand, step, holder, error),
+        };
+        let taken = stand
+            .ceremony
+            .holders
+            .iter()
+            .find(|(_, other)| other.token.as_ref().is_some_and(|token| token.serial == facts.serial));
+        if let Some((other, _)) = taken {
+            let error = TokenError::Refused(format!("the token with serial {} is {other}'s already", facts.serial));
+            return self.token_trouble(stand, step, holder, error);
+        }
+        let pin = if state.pin_is_default { "the factory's" } else { "its own" };
+        let line = format!(
+            "Serial {}, firmware {}; PIN: {pin}; tries left: {}.",
+            facts.serial, facts.firmware, state.pin_tries
+        );
+        self.say(Tone::Done, line)?;
+        let deed = Deed::Token { holder: holder.clone(), token: facts };
+        self.commit(stand, step.id(), self.hands(stand, holder), deed, BTreeMap::new())
+    }
+
+    pub(super) fn provision(&mut self, step: &Step, stand: &Stand, holder: &Handle) -> Result<(), Leave> {
+        self.plug_in_again(step, stand, holder)?;
+        let Some(sitting) = &mut self.sitting else { return Err(Leave::Again) };
+        let serial = sitting.token.facts().serial;
+        let fresh = match sitting.token.state() {
+            Ok(state) => state.pin_is_default,
+            Err(error) => return self.token_trouble(stand, step, holder, error),
+        };
+        let empty = match sitting.token.inspect() {
+            Ok(slot) => matches!(slot, SlotState::Empty(_)),
+            Err(error) => return self.token_trouble(stand, step, holder, error),
+        };
+        if !empty {
+            return self.token_trouble(stand, step, holder, TokenError::Occupied(SLOT.to_owned()));
+        }
+        if fresh {
+            let pin = self.new_pin(step, holder)?;
+            let Some(sitting) = &mut self.sitting else { return Err(Leave::Again) };
+            if let Err(error) = sitting.token.provision(&pin) {
+                return self.token_trouble(stand, step, holder, error);
+            }
+            sitting.pin = Some(pin);
+            self.say(Tone::Done, "New PIN, PUK and management key are set.")?;
+        } else {
+            // Its secrets were replaced and the program stopped before it could be written down, or the holder did it at
+            // home. Either way the factory PIN is gone and the slot is empty, which is what this step establishes.
+            self.say(Tone::Note, "This token has a PIN of its own already, and its slot is empty.")?;
+        }
+        let deed = Deed::Provisioned { holder: holder.clone(), serial };
+        self.commit(stand, step.id(), self.hands(stand, holder), deed, BTreeMap::new())
+    }
+
+    pub(super) fn generate(&mut self, step: &Step, stand: &Stand, holder: &Handle) -> Result<(), Leave> {
+        self.plug_in_again(step, stand, holder)?;
+        let begun = stand.ceremony.holders.get(holder).is_some_and(|state| state.generate_intent);
+        let Some(sitting) = &mut self.sitting else { return Err(Leave::Again) };
+        let serial = sitting.token.facts().serial;
+        let slot = match sitting.token.inspect() {
+            Ok(slot) => slot,
+            Err(error) => return self.token_trouble(stand, step, holder, error),
+        };
+        let key = match slot {
+            SlotState::Occupied(_) if !begun => {
+                return self.token_trouble(stand, step, holder, TokenError::Occupied(SLOT.to_owned()));
+            }
+            // The key was made and the program stopped before it could be written down: the intent is in the record,
+            // the slot was empty when it was written, and the attestation says that the key was made there.
+            SlotState::Occupied(key) => key,
+            SlotState::Empty(slot) => {
+                let question = Question {
+                    step: step.id(),
+                    act: step.act(),
+                    name: "consent",
+                    who: holder.clone(),
+                    prompt: "Generate the key on this token; this cannot be undone".into(),
+                    form: Form::Consent { word: "generate" },
+                    affirms: None,
+                };
+                self.consent(stand, &question, "generate")?;
+                if !begun {
+                    let deed = Deed::GenerateIntent { holder: holder.clone(), serial, slot: slot.name().to_owned() };
+                    self.commit(stand, step.id(), self.hands(stand, holder), deed, BTreeMap::new())?;
+                }
+                // The intent moved the ledger; what follows is committed from where it stands now.
+                let stand = self.stand()?;
+                return self.make_key(step, &stand, holder, slot);
+            }
+        };
+        self.record_key(step, stand, holder, key)
+    }
+
+    fn make_key(&mut self, step: &Step, stand: &Stand, holder: &Handle, mut slot: EmptySlot) -> Result<(), Leave> {
+        loop {
+            let pin = self.pin(step, stand, holder)?;
+            let Some(mut sitting) = self.sitting.take() else { return Err(Leave::Again) };
+            let made = self.wait("Generating; this takes a few seconds.", || sitting.token.generate(slot, &pin))?;
+            sitting.pin = Some(pin);
+            let sitting = self.sitting.insert(sitting);
+            match made {
+                Ok(key) => return self.record_key(step, stand, holder, key),
+                Err(error @ TokenError::WrongPin { .. }) => {
+                    slot = match sitting.token.inspect() {
+                        Ok(SlotState::Empty(slot)) => slot,
+                        Ok(SlotState::Occupied(_)) => return Err(Leave::Again),
+                        Err(error) => return self.token_trouble(stand, step, holder, error),
+                    };
+                    self.wrong_pin(&error)?;
+                }
+                Err(error) => return self.token_trouble(stand, step, holder, error),
+            }
+        }
+    }
+
+    /// Attests the key, verifies the attestation at once, and commits key and certificates.
+    fn record_key(&mut self, step: &Step, stand: &Stand, holder: &Handle, key: PublicKey) -> Result<(), Leave> {
+        let Some(sitting) = &mut self.sitting else { return Err(Leave::Again) };
+        let facts = sitting.token.facts();
+        let files = match sitting.token.attest() {
+            Ok(files) => files,
+            Err(error) => return self.token_trouble(stand, step, holder, error),
+        };
+        let plan = &stand.ceremony.plan;
+        let expected = Expected {
+            key: &key,
+            serial: facts.serial,
+            slot: SLOT,
+            minimum_firmware: plan.tokens.minimum_firmware,
+            rehearsal: plan.rehearsal,
+        };
+        let examined = examine(&files.slot, &files.device, &[], &expected, &Anchors::pinned());
+        let (fatal, mild): (Vec<_>, Vec<_>) =
+            examined.findings.into_iter().partition(|finding| finding.level == Level::Refused);
+        // The vendor's own odd forms, accepted by name, are listed by `verify`; here they would only distract.
+        for finding in mild.iter().filter(|finding| finding.level > Level::Lenient) {
+            self.say(Tone::Note, finding.to_string())?;
+        }
+        if !fatal.is_empty() && plan.tokens.attestation == Attestation::Required {
+            for finding in &fatal {
+                self.say(Tone::Trouble, finding.to_string())?;
+            }
+            let names = fatal.iter().map(|finding| finding.check.name()).collect::<Vec<_>>().join(", ");
+            let error = TokenError::Refused(format!("its attestation does not hold ({names})"));
+            return self.token_trouble(stand, step, holder, error);
+        }
+        let fingerprint = key.fingerprint();
+        let dir = stand.ceremony.key_dir(holder, fingerprint);
+        let pem = |der: &[u8]| certificate_to_pem(der).unwrap_or_default().into_bytes();
+        let evidence = BTreeMap::from([
+            (format!("{dir}/public.pem"), key.to_pem().into_bytes()),
+            (format!("{dir}/attestation-9c.pem"), pem(&files.slot)),
+            (format!("{dir}/f9-intermediate.pem"), pem(&files.device)),
+        ]);
+        let proved = if fatal.is_empty() { "attested by" } else { "NOT attested, on" };
+        self.say(Tone::Done, format!("Key {fingerprint}: {proved} the token {}.", facts.serial))?;
+        let deed = Deed::Generated { holder: holder.clone(), serial: facts.serial, fingerprint };
+        self.commit(stand, step.id(), self.hands(stand, holder), deed, evidence)
+    }
+
+    pub(super) fn vouch(&mut self, step: &Step, stand: &Stand, holder: &Handle) -> Result<(), Leave> {
+        let Some(key) = stand.ceremony.holders.get(holder).and_then(|state| state.key.as_ref()) else {
+            return Err(Halt::Bug(format!("{holder} has no key to vouch for")).into());
+        };
+        let fingerprint = key.fingerprint();
+        let mut by = BTreeSet::new();
+        for who in script::vouchers(&stand.ceremony, holder) {
+            let asked = WordsAsked {
+                step,
+                name: "heard",
+                who: &who,
+                digest: fingerprint,
+                what: &format!("the key of {holder}, as you heard them"),
+                optional: true,
+            };
+            if self.words(stand, asked)? {
+                by.insert(who);
+            }
+        }
+        let hands = Hands::of(holder, by.iter().cloned());
+        let deed = Deed::Vouched { holder: holder.clone(), fingerprint, by };
+        self.commit(stand, step.id(), hands, deed, BTreeMap::new())
+    }
+
+    pub(super) fn unvouched(&mut self, step: &Step, stand: &Stand, holder: &Handle) -> Result<(), Leave> {
+        let by = stand.ceremony.holders.get(holder).and_then(|state| state.vouched.as_ref()).map_or(0, BTreeSet::len);
+        let what = format!("{by} other people vouched for the key of {holder}; two are asked for.");
+        let remedy = "The root carries the key all the same; ask the holder to publish the fingerprint elsewhere.";
+        self.log_exception(stand, step.id(), Some(Check::EnrolUnvouched), what, remedy.to_owned())
+    }
+
+    // ------------------------------------------------------------------------------------------ the sitting
+
+    /// The holder acts, the scribe checks.
+    pub(super) fn hands(&self, stand: &Stand, holder: &Handle) -> Hands {
+        Hands::of(holder, [stand.ceremony.plan.seats.scribe.clone()].into_iter().filter(|scribe| scribe != holder))
+    }
+
+    /// Opens the holder's token if it is not open already, without asking first: it was plugged in at an earlier step of
+    /// the sitting. After a restart the holder is asked.
+    fn plug_in_again(&mut self, step: &Step, stand: &Stand, holder: &Handle) -> Result<(), Leave> {
+        if self.sitting.is_none() { self.plug_in(step, stand, holder) } else { Ok(()) }
+    }
+
+    /// Asks for the token, and opens it by the serial that plan or record name.
+    pub(super) fn plug_in(&mut self, step: &Step, stand: &Stand, holder: &Handle) -> Result<(), Leave> {
+        self.sitting = None;
+        let ceremony = &stand.ceremony;
+        let Some(planned) = ceremony.plan.holder(holder).map(|holder| &holder.token) else {
+            return Err(Halt::Bug(format!("{holder} is not in the plan")).into());
+        };
+        let known = ceremony.holders.get(holder).and_then(|state| state.token.as_ref()).map(|token| token.serial);
+        let wanted = Wanted { holder: holder.clone(), kind: planned.kind, serial: known.or(planned.serial) };
+        let serial = wanted.serial.map_or(String::new(), |serial| format!(" with serial {serial}"));
+        let prompt = match planned.kind {
+            TokenKind::Virtual => format!("Press Enter to plug in the virtual token{serial}"),
+            kind => format!("Plug in the {}{serial}, and wait for its light", script::kind_name(kind)),
+        };
+        let question = Question {
+            step: step.id(),
+            act: step.act(),
+            name: "plug-in",
+            who: holder.clone(),
+            prompt: prompt.into(),
+            form: Form::Ready,
+            affirms: None,
+        };
+        self.ask(stand, &question)?;
+        match self.room.tokens.open(&wanted) {
+            Ok(token) => {
+                self.sitting = Some(Sitting { holder: holder.clone(), token, pin: None });
+                Ok(())
+            }
+            Err(error) => self.token_trouble(stand, step, holder, error),
+        }
+    }
+
+    fn new_pin(&mut self, step: &Step, holder: &Handle) -> Result<Pin, Leave> {
+        let question = Question {
+            step: step.id(),
+            act: step.act(),
+            name: "new-pin",
+            who: holder.clone(),
+            prompt: "A new PIN for this token".into(),
+            form: Form::Secret { min: PIN_LENGTH.0, max: PIN_LENGTH.1 },
+            affirms: None,
+        };
+        loop {
+            let pin = self.room.audience.secret(&question, true)?;
+            if pin.expose() == b"123456" {
+                self.say(Tone::Trouble, "That is the factory PIN, which everybody knows.")?;
+            } else if !pin.expose().iter().all(u8::is_ascii_graphic) {
+                self.say(
+                    Tone::Trouble,
+                    "A PIN has no spaces and no accents: a token counts bytes, and keyboards differ.",
+                )?;
+            } else {
+                return Ok(pin);
+            }
+        }
+    }
+
+    /// The PIN of the sitting, taken out of it; asked for if it was not typed yet. Tries left are shown first, and the last
+    /// one is never spent.
+    pub(super) fn pin(&mut self, step: &Step, stand: &Stand, holder: &Handle) -> Result<Pin, Leave> {
+        let Some(sitting) = &mut self.sitting else { return Err(Leave::Again) };
+        if let Some(pin) = sitting.pin.take() {
+            return Ok(pin);
+        }
+        let state = match sitting.token.state() {
+            Ok(state) => state,
+            Err(error) => return Err(self.token_trouble(stand, step, holder, error).err().unwrap_or(Leave::Again)),
+        };
+        if state.pin_tries <= 1 {
+            let error = TokenError::PinBlocked { tries: state.pin_tries };
+            return Err(self.token_trouble(stand, step, holder, error).err().unwrap_or(Leave::Again));
+        }
+        let serial = sitting.token.facts().serial;
+        let question = Question {
+            step: step.id(),
+            act: step.act(),
+            name: "pin",
+            who: holder.clone(),
+            prompt: format!("The PIN of token {serial}; tries left: {}", state.pin_tries).into(),
+            form: Form::Secret { min: PIN_LENGTH.0, max: PIN_LENGTH.1 },
+            affirms: None,
+        };
+        Ok(self.room.audience.secret(&question, false)?)
+    }
+
+    /// Says that the PIN was wrong, and forgets it, so that [`Self::pin`] asks again.
+    pub(super) fn wrong_pin(&mut self, error: &TokenError) -> Result<(), Leave> {
+        if let Some(sitting) = &mut self.sitting {
+            sitting.pin = None;
+        }
+        self.say(Tone::Trouble, format!("{error}."))?;
+        match error {
+            // Not asked again: what to do then is said next.
+            TokenError::WrongPin { tries: 0 | 1 } => Ok(()),
+            _ => self.say(Tone::Hint, format!("{}.", error.hint())),
+        }
+    }
+}

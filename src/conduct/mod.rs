@@ -1,0 +1,426 @@
+//! The conductor: replay, next step, show, ask or act, event, commit.
+//!
+//! Rules:
+//! 1. Nothing is held between steps but the sitting of one holder (an open token and the PIN typed for it). After each
+//!    commit the record is read from the ledger and replayed; killing the program anywhere loses nothing.
+//! 2. One step, one event, one commit. Steps that cannot be undone commit their intent before the card command.
+//! 3. Every question can be interrupted by one key press, which leads to `trouble.rs`.
+//! 4. Only the seams are known here; `cli` hands the implementations in.
+
+mod finish;
+mod keys;
+mod opening;
+mod propose;
+mod signing;
+mod trouble;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use trustroot_core::check::Finding;
+use trustroot_core::digest::Digest;
+use trustroot_core::event::{Deed, Event, StepId};
+use trustroot_core::page::{Block, Text, script};
+use trustroot_core::record::Record;
+use trustroot_core::replay::{Ceremony, Next, replay};
+use trustroot_core::signature::Verifier;
+use trustroot_core::ssh::{EVENT_NAMESPACE, RECORD_NAMESPACE};
+use trustroot_core::step::Step;
+use trustroot_core::text::Handle;
+use trustroot_core::words;
+
+use crate::seams::{
+    Answer, Audience, AudienceError, Clock, Commit, Entropy, Form, Head, Judge, Ledger, LedgerError, OnlineKey, Pin,
+    Question, ThrowAwayKeys, Token, Tokens, Tone,
+};
+
+/// How many words of a digest a listener is asked for.
+const WORDS_ASKED: usize = 3;
+
+/// Everything a ceremony needs from outside.
+pub struct Room<'a> {
+    /// The repository.
+    pub ledger: &'a mut dyn Ledger,
+    /// The people.
+    pub audience: &'a mut dyn Audience,
+    /// The tokens.
+    pub tokens: &'a mut dyn Tokens,
+    /// The online keys, by the names that the plan gives them.
+    pub online: &'a BTreeMap<Handle, Box<dyn OnlineKey>>,
+    /// Keys for the twin.
+    pub throw_away: &'a mut dyn ThrowAwayKeys,
+    /// Independent clients.
+    pub judges: &'a [Box<dyn Judge>],
+    /// The time.
+    pub clock: &'a dyn Clock,
+    /// Chance, for the words that are asked for.
+    pub entropy: &'a mut dyn Entropy,
+    /// Signature verification.
+    pub verifier: &'a dyn Verifier,
+    /// The program: its version, and SHA-256 of its file where the record is to hold it.
+    pub program: Program,
+}
+
+/// The program, as the record names it.
+#[derive(Clone, Debug)]
+pub struct Program {
+    /// Name and version.
+    pub version: String,
+    /// SHA-256 of the executable; nothing in a rehearsal.
+    pub digest: Option<Digest>,
+}
+
+/// How a ceremony ended, or where it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// The record is closed.
+    Closed,
+    /// It was abandoned below quorum.
+    Aborted,
+}
+
+/// Why the conductor stopped before the end. What was committed stays.
+#[derive(Debug, thiserror::Error)]
+pub enum Halt {
+    /// A person stopped it, or could not be asked.
+    #[error(transparent)]
+    Audience(#[from] AudienceError),
+    /// The repository.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The record does not hold.
+    #[error("the record does not hold")]
+    Record(Vec<Finding>),
+    /// A lint or a client refused what was to be signed. Nothing was signed.
+    #[error("what was to be signed was refused; nothing was signed")]
+    Refused(Vec<Finding>),
+    /// A client refused what holders signed. It is not published, and the signatures stay.
+    #[error("what was signed is refused by a client; it was not published")]
+    Signed(Vec<Finding>),
+    /// The clock went back.
+    #[error("the clock of this machine says {now}, and the last event states {last}")]
+    Clock {
+        /// The machine's time.
+        now: trustroot_core::time::Timestamp,
+        /// The newest event's.
+        last: trustroot_core::time::Timestamp,
+    },
+    /// A key that the plan names was not handed in, or fails.
+    #[error("the online key \"{name}\" cannot be used: {reason}")]
+    Online {
+        /// Its name in the plan.
+        name: Handle,
+        /// Why.
+        reason: String,
+    },
+    /// Our own mistake.
+    #[error("{0}")]
+    Bug(String),
+}
+
+/// Why a step was left.
+enum Leave {
+    /// Something was logged in between: replay and begin the step again.
+    Again,
+    /// For good.
+    Halt(Halt),
+}
+
+impl<E: Into<Halt>> From<E> for Leave {
+    fn from(error: E) -> Self {
+        Self::Halt(error.into())
+    }
+}
+
+/// Where the ceremony stands: read anew before each step.
+struct Stand {
+    head: Head,
+    record: Record,
+    ceremony: Ceremony,
+}
+
+/// One holder at the machine: an open token, and the PIN once it was typed.
+struct Sitting {
+    holder: Handle,
+    token: Box<dyn Token>,
+    pin: Option<Pin>,
+}
+
+/// The conductor of one ceremony.
+pub struct Conductor<'a> {
+    room: Room<'a>,
+    dir: String,
+    sitting: Option<Sitting>,
+}
+
+impl<'a> Conductor<'a> {
+    /// The conductor of the ceremony whose record is in `dir`.
+    pub fn new(room: Room<'a>, dir: &str) -> Self {
+        Self { room, dir: dir.to_owned(), sitting: None }
+    }
+
+    /// Goes on from wherever the record stands, until the ceremony ends.
+    ///
+    /// # Errors
+    /// See [`Halt`]. Starting again goes on at the step where it stopped.
+    pub fn run(&mut self) -> Result<Ending, Halt> {
+        let mut resumed = true;
+        loop {
+            let stand = self.stand()?;
+            if std::mem::take(&mut resumed) {
+                self.say_resumed(&stand)?;
+            }
+            if let Some(Deed::Published { tag }) = stand.ceremony.events.last().map(|logged| &logged.event.deed) {
+                self.tag(&stand, tag)?;
+            }
+            let step = match stand.ceremony.next() {
+                Next::Do(step) => step,
+                Next::Closed => return Ok(Ending::Closed),
+                Next::Aborted => return Ok(Ending::Aborted),
+                Next::Stuck { left, threshold } => match self.stuck(&stand, left, threshold) {
+                    Ok(()) | Err(Leave::Again) => continue,
+                    Err(Leave::Halt(halt)) => return Err(halt),
+                },
+            };
+            if self.sitting.as_ref().is_some_and(|sitting| Some(&sitting.holder) != step.holder()) {
+                self.sitting = None;
+            }
+            match self.step(&step, &stand) {
+                Ok(()) | Err(Leave::Again) => {}
+                Err(Leave::Halt(halt)) => return Err(halt),
+            }
+        }
+    }
+
+    /// Says where a ceremony that was begun before goes on; nothing at its beginning and end.
+    fn say_resumed(&mut self, stand: &Stand) -> Result<(), Halt> {
+        let events = stand.ceremony.events.len();
+        if let (1.., Next::Do(step)) = (events, stand.ceremony.next()) {
+            let step = step.id();
+            let line =
+                format!("This ceremony was begun before. {events} events are in its record; it goes on at {step}.");
+            self.room.audience.say(Tone::Note, &line.into())?;
+        }
+        Ok(())
+    }
+
+    fn stand(&self) -> Result<Stand, Halt> {
+        let head = self.room.ledger.head()?;
+        let record = Record::read(&head.tree, &self.dir).map_err(Halt::Record)?;
+        let ceremony = replay(&record, &head.tree).map_err(|finding| Halt::Record(vec![finding]))?;
+        Ok(Stand { head, record, ceremony })
+    }
+
+    fn step(&mut self, step: &Step, stand: &Stand) -> Result<(), Leave> {
+        let mut page = script::page(step, &stand.ceremony);
+        if let (Step::Read, Some(digest)) = (step, self.room.program.digest) {
+            let label = format!("the program, {}, SHA-256 of its file", self.room.program.version);
+            page.blocks.push(Block::Digest { label, digest });
+        }
+        self.room.audience.show(&page)?;
+        match step {
+            Step::Roll => self.roll(step, stand),
+            Step::Clock => self.clock(step, stand),
+            Step::Read => self.read(step, stand),
+            Step::Token(holder) => self.token(step, stand, holder),
+            Step::Provision(holder) => self.provision(step, stand, holder),
+            Step::Generate(holder) => self.generate(step, stand, holder),
+            Step::Vouch(holder) => self.vouch(step, stand, holder),
+            Step::Unvouched(holder) => self.unvouched(step, stand, holder),
+            Step::Propose => self.propose(step, stand),
+            Step::Review => self.review(step, stand),
+            Step::Sign(holder) => self.sign(step, stand, holder),
+            Step::OneMachine => self.one_machine(step, stand),
+            Step::Assemble => self.assemble(step, stand),
+            Step::Verify => self.verify(step, stand),
+            Step::Publish => self.publish(step, stand),
+            Step::ReadBack => self.exceptions(step, stand),
+            Step::Close => self.close(step, stand),
+        }
+    }
+
+    // ---------------------------------------------------------------------------------------------- events
+
+    /// Commits one event of the conductor's, with the evidence it establishes.
+    fn commit(
+        &mut self,
+        stand: &Stand,
+        step: StepId,
+        hands: Hands,
+        deed: Deed,
+        evidence: BTreeMap<String, Vec<u8>>,
+    ) -> Result<(), Leave> {
+        let last = stand.record.last_time();
+        let now = self.room.clock.now(last);
+        if let Some(last) = last.filter(|last| now < *last) {
+            return Err(Halt::Clock { now, last }.into());
+        }
+        let author = stand.ceremony.plan.seats.conductor.clone();
+        let event = Event {
+            format: trustroot_core::event::FORMAT,
+            plan: stand.ceremony.plan_digest,
+            n: stand.record.next_n(&author),
+            author,
+            after: stand.record.heads(),
+            time: now,
+            step,
+            acted: hands.acted,
+            checked: hands.checked,
+            deed,
+            files: evidence.iter().map(|(path, bytes)| (path.clone(), Digest::of(bytes))).collect(),
+        };
+        let bytes = event.to_canonical();
+        let path = format!("{}/{}", self.dir, event.path());
+        let mut files = evidence;
+        if let Some(signature) = self.room.ledger.ssh_sign(EVENT_NAMESPACE, &bytes)? {
+            files.insert(format!("{path}.sig"), signature.into_bytes());
+        }
+        if let (Deed::Closed { .. }, Some(signature)) =
+            (&event.deed, self.room.ledger.ssh_sign(RECORD_NAMESPACE, &bytes)?)
+        {
+            files.insert(format!("{path}.record.sig"), signature.into_bytes());
+        }
+        let message = format!(
+            "{}\n\nCeremony: {}\nStep: {}\nEvent: {}\n",
+            summary(&event),
+            self.dir.trim_start_matches("ceremony/"),
+            event.step,
+            Digest::of(&bytes)
+        );
+        files.insert(path, bytes);
+        self.room.ledger.append(&Commit { parent: stand.head.commit.clone(), files, message, time: now })?;
+        Ok(())
+    }
+
+    // ------------------------------------------------------------------------------------------- questions
+
+    /// Asks; the one key press that interrupts leads to the trouble page, and the step begins again.
+    fn ask(&mut self, stand: &Stand, question: &Question) -> Result<Answer, Leave> {
+        match self.room.audience.ask(question)? {
+            Answer::Interject => {
+                self.trouble(stand, question)?;
+                Err(Leave::Again)
+            }
+            answer => Ok(answer),
+        }
+    }
+
+    /// Asks for one word that consents; another word is told so and asked again.
+    fn consent(&mut self, stand: &Stand, question: &Question, word: &'static str) -> Result<(), Leave> {
+        loop {
+            match self.ask(stand, question)? {
+                Answer::Line(line) if line == word => return Ok(()),
+                _ => {
+                    let line = format!("That is not the word \"{word}\". Nothing was done.");
+                    self.say(Tone::Trouble, line)?;
+                    self.say(Tone::Hint, "Type the word in full, or press ! if something is wrong.")?;
+                }
+            }
+        }
+    }
+
+    /// Asks for some words of `digest`, at places drawn by chance. False if nothing was typed and that is allowed.
+    fn words(&mut self, stand: &Stand, asked: WordsAsked<'_>) -> Result<bool, Leave> {
+        let WordsAsked { step, name, who, digest, what, optional } = asked;
+        let mut places = BTreeSet::new();
+        let mut draw = 0;
+        while places.len() < WORDS_ASKED {
+            let purpose = format!("{}/{name}/{who}/{draw}", step.id());
+            places.insert(self.room.entropy.below(32, &purpose, &digest) as usize + 1);
+            draw += 1;
+        }
+        let places: Vec<usize> = places.into_iter().collect();
+        let Some(expect) = words::ask(&digest, &places).map(|words| words.to_lowercase()) else {
+            return Err(Halt::Bug("a digest has 32 words".to_owned()).into());
+        };
+        let spoken = places.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
+        let question = Question {
+            step: step.id(),
+            act: step.act(),
+            name,
+            who: who.clone(),
+            prompt: format!("Words {spoken} of {what}").into(),
+            form: Form::Exactly { expect: expect.clone(), optional },
+            affirms: Some(digest),
+        };
+        loop {
+            let Answer::Line(line) = self.ask(stand, &question)? else { continue };
+            let given = line.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
+            if given == expect {
+                return Ok(true);
+            }
+            if given.is_empty() && optional {
+                return Ok(false);
+            }
+            self.say(Tone::Trouble, format!("These are not words {spoken} of {what}."))?;
+            self.say(
+                Tone::Hint,
+                "Read the row aloud again and compare. If the words differ on two machines, stop: press ! at the question.",
+            )?;
+        }
+    }
+
+    fn say(&mut self, tone: Tone, line: impl Into<Text>) -> Result<(), Leave> {
+        Ok(self.room.audience.say(tone, &line.into())?)
+    }
+
+    /// Runs work that takes a while under an announcement.
+    fn wait<T>(&mut self, announce: impl Into<Text>, work: impl FnOnce() -> T) -> Result<T, Leave> {
+        let mut work = Some(work);
+        let mut result = None;
+        self.room.audience.wait(&announce.into(), &mut || {
+            if let Some(work) = work.take() {
+                result = Some(work());
+            }
+        })?;
+        result.ok_or_else(|| Halt::Bug("the audience did not run the work it announced".to_owned()).into())
+    }
+}
+
+/// Who acted, and who checked, as stated.
+struct Hands {
+    acted: Handle,
+    checked: BTreeSet<Handle>,
+}
+
+impl Hands {
+    fn of(acted: &Handle, checked: impl IntoIterator<Item = Handle>) -> Self {
+        Self { acted: acted.clone(), checked: checked.into_iter().collect() }
+    }
+}
+
+/// A question for some words of a digest.
+struct WordsAsked<'s> {
+    step: &'s Step,
+    name: &'static str,
+    who: &'s Handle,
+    digest: Digest,
+    /// What the words are of, and where the listener has them from.
+    what: &'s str,
+    optional: bool,
+}
+
+fn summary(event: &Event) -> String {
+    match &event.deed {
+        Deed::Roll { present } => format!("Call the roll: {} present", present.len()),
+        Deed::Clock { .. } => "Read the time in two places".to_owned(),
+        Deed::Read { .. } => "Read plan and program aloud".to_owned(),
+        Deed::Token { holder, token } => format!("Identify the token of {holder}: serial {}", token.serial),
+        Deed::Provisioned { holder, .. } => format!("Replace the secrets of the token of {holder}"),
+        Deed::GenerateIntent { holder, .. } => format!("Begin to generate the key of {holder}"),
+        Deed::Generated { holder, fingerprint, .. } => format!("Generate the key of {holder}: {}", fingerprint.short()),
+        Deed::Vouched { holder, by, .. } => format!("Vouch for the key of {holder}: {} heard it", by.len()),
+        Deed::Proposed { root, .. } => format!("Propose the root {}", root.short()),
+        Deed::Reviewed { root, .. } => format!("Review the root {}", root.short()),
+        Deed::SignIntent { holder, .. } => format!("Consent of {holder} to sign"),
+        Deed::Signed { holder, .. } => format!("Sign as {holder}"),
+        Deed::Assembled { root } => format!("Assemble the root {}", root.short()),
+        Deed::Verified { clients } => format!("Verify with {}", trustroot_core::text::escape(&clients.join(" and "))),
+        Deed::Published { tag } => format!("Publish as {}", trustroot_core::text::escape(tag)),
+        Deed::ReadBack { exceptions } => format!("Read back {exceptions} exceptions"),
+        Deed::Closed { .. } => "Close the record".to_owned(),
+        Deed::Exception { number, .. } => format!("Log exception {number}"),
+        Deed::Left { holder, .. } => format!("Go on without {holder}"),
+        Deed::Aborted { .. } => "Abandon the ceremony".to_owned(),
+        Deed::Chosen { .. } => "Choose a branch of a fork".to_owned(),
+    }
+}

@@ -1,0 +1,142 @@
+//! Two real attestations, from the folder of public data that `TRUSTROOT_CORPUS` names (feature `public-data`).
+
+use crate::attestation::anchor::{certificate_from_pem, vendors};
+use crate::attestation::verify::*;
+use std::path::PathBuf;
+use std::vec;
+
+struct Real {
+    serial: u32,
+    key: PublicKey,
+    slot: Vec<u8>,
+    device: Vec<u8>,
+}
+
+/// `TRUSTROOT_CORPUS`, or `shared/corpus` beside the clone.
+fn corpus() -> PathBuf {
+    let folder = std::env::var_os("TRUSTROOT_CORPUS")
+        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/corpus")), PathBuf::from);
+    assert!(
+        folder.join("yubikey-attestations").is_dir(),
+        "the corpus of real attestations is not at {}; set TRUSTROOT_CORPUS to the folder that holds yubikey-attestations",
+        folder.display()
+    );
+    folder
+}
+
+fn real(serial: u32) -> Real {
+    let folder = corpus().join(format!("yubikey-attestations/{serial}"));
+    let file = |what: &str| std::fs::read_to_string(folder.join(format!("{serial}_{what}.pem"))).unwrap();
+    Real {
+        serial,
+        key: PublicKey::from_pem(&file("pubkey")).unwrap(),
+        slot: certificate_from_pem(&file("key_cert")).unwrap(),
+        device: certificate_from_pem(&file("device_cert")).unwrap(),
+    }
+}
+
+impl Real {
+    fn expected(&self) -> Expected<'_> {
+        let slot = "9c";
+        Expected { key: &self.key, serial: self.serial, slot, minimum_firmware: (5, 2, 0), rehearsal: false }
+    }
+}
+
+fn refusals(findings: &[Finding]) -> Vec<Check> {
+    findings.iter().filter(|f| f.level == Level::Refused).map(|f| f.check).collect()
+}
+
+#[test]
+fn real_attestations_reach_the_vendor_and_name_eucleak() {
+    for (serial, firmware) in [(13078778, (5, 2, 6)), (14454335, (5, 2, 7))] {
+        let real = real(serial);
+        let examined = examine(&real.slot, &real.device, &[], &real.expected(), &Anchors::pinned());
+        assert_eq!(refusals(&examined.findings), [Check::AttAdvisory], "{:?}", examined.findings);
+        let advisory = examined.findings.iter().find(|f| f.check == Check::AttAdvisory).unwrap();
+        assert!(advisory.what.line().contains("EUCLEAK"), "{advisory}");
+
+        let facts = examined.facts.unwrap();
+        assert_eq!((facts.serial, facts.firmware, facts.slot.as_str()), (serial, firmware, "9c"));
+        assert_eq!((facts.pin, facts.touch), (PinPolicy::Always, TouchPolicy::Always));
+        assert_eq!((facts.anchor.kind, facts.anchor.path_length), (AnchorKind::Vendor, Some(1)));
+        assert_eq!(
+            facts.chain,
+            ["CN=Yubico PIV Root CA Serial 263751", "CN=Yubico PIV Attestation", "CN=YubiKey PIV Attestation 9c"]
+        );
+        // The f9 certificates of 2021 have no key usage: a leniency, and it is named.
+        assert!(examined.findings.iter().any(|f| f.level == Level::Note && f.what.line().contains("no key usage")));
+    }
+}
+
+#[test]
+fn what_is_expected_is_held_against_what_is_said() {
+    let (real, other) = (real(13078778), real(14454335));
+    let check = |expected: &Expected<'_>| {
+        let mut checks = refusals(&verify(&real.slot, &real.device, &[], expected, &Anchors::pinned()).unwrap_err());
+        checks.retain(|check| *check != Check::AttAdvisory);
+        checks
+    };
+    assert_eq!(check(&Expected { key: &other.key, ..real.expected() }), [Check::AttBound]);
+    assert_eq!(check(&Expected { serial: 1, ..real.expected() }), [Check::AttSerial]);
+    assert_eq!(check(&Expected { slot: "9a", ..real.expected() }), [Check::AttSlot]);
+    assert_eq!(check(&Expected { minimum_firmware: (5, 2, 7), ..real.expected() }), [Check::AttFirmware]);
+    assert_eq!(check(&Expected { rehearsal: true, ..real.expected() }), [Check::AttRehearsal]);
+    let everything = Expected { key: &other.key, serial: 1, slot: "9a", minimum_firmware: (9, 0, 0), rehearsal: true };
+    assert_eq!(
+        check(&everything),
+        [Check::AttRehearsal, Check::AttBound, Check::AttSerial, Check::AttSlot, Check::AttFirmware]
+    );
+}
+
+#[test]
+fn another_devices_certificate_is_refused() {
+    let (real, other) = (real(13078778), real(14454335));
+    let findings = verify(&real.slot, &other.device, &[], &real.expected(), &Anchors::pinned()).unwrap_err();
+    assert_eq!(refusals(&findings), [Check::AttChain]);
+    assert!(findings[0].what.line().contains("is not the device's"), "{}", findings[0]);
+}
+
+#[test]
+fn every_changed_byte_is_refused() {
+    let real = real(13078778);
+    let anchors = Anchors::pinned();
+    for which in ["slot", "device"] {
+        let length = if which == "slot" { real.slot.len() } else { real.device.len() };
+        for n in 0..length {
+            let (mut slot, mut device) = (real.slot.clone(), real.device.clone());
+            let certificate = if which == "slot" { &mut slot } else { &mut device };
+            certificate[n] ^= 1 << (n % 8);
+            let examined = examine(&slot, &device, &[], &real.expected(), &anchors);
+            assert!(examined.facts.is_none(), "byte {n} of the {which}'s certificate does not matter");
+            let checks = refusals(&examined.findings);
+            assert!(matches!(checks[..], [Check::AttForm | Check::AttChain]), "byte {n} of {which}: {checks:?}");
+        }
+    }
+}
+
+#[test]
+fn cut_and_extended_certificates_are_refused() {
+    let real = real(14454335);
+    let check = |slot: &[u8], device: &[u8]| {
+        refusals(&verify(slot, device, &[], &real.expected(), &Anchors::pinned()).unwrap_err())
+    };
+    for n in 0..real.slot.len() {
+        assert_eq!(check(&real.slot[..n], &real.device), [Check::AttForm]);
+    }
+    assert_eq!(check(&[&real.slot[..], &[0]].concat(), &real.device), [Check::AttForm]);
+    assert_eq!(check(&real.slot, &[&real.device[..], &[0]].concat()), [Check::AttForm]);
+    assert_eq!(check(&vec![0x30; 1 << 20], &[]), [Check::AttForm, Check::AttForm]);
+}
+
+#[test]
+fn a_device_without_an_anchor_is_refused() {
+    let real = real(13078778);
+    let mut anchors = Anchors::pinned();
+    anchors.anchors.retain(|anchor| !anchor.name.contains("263751"));
+    let findings = verify(&real.slot, &real.device, &[], &real.expected(), &anchors).unwrap_err();
+    assert_eq!(refusals(&findings), [Check::AttChain]);
+    // A certificate that somebody offers is a link, never an anchor.
+    let root = certificate_from_pem(vendors::YUBICO_PIV_CA_1).unwrap();
+    let findings = verify(&real.slot, &real.device, &[&root], &real.expected(), &anchors).unwrap_err();
+    assert_eq!(refusals(&findings), [Check::AttChain]);
+}

@@ -1,0 +1,43 @@
+//! The rules of `trustroot`, pure: no clock, no file, no socket, no terminal, no randomness, no signing.
+//!
+//! Everything here is a function of its arguments; `now` is one of them. The package is `no_std`, so naming a clock or a
+//! file does not compile. A check that passed leaves a value behind that only the check can make, and the next step asks
+//! for that value.
+#![no_std]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+pub mod attestation;
+pub mod canonical;
+pub mod chain;
+pub mod check;
+pub mod digest;
+pub mod event;
+pub mod json;
+pub mod key;
+pub mod lint;
+pub mod metadata;
+pub mod page;
+pub mod payload;
+pub mod plan;
+pub mod proposal;
+pub mod quorum;
+pub mod record;
+pub mod replay;
+pub mod review;
+pub mod sigfile;
+pub mod signature;
+pub mod ssh;
+pub mod step;
+#[cfg(test)]
+mod testing;
+pub mod text;
+pub mod time;
+pub mod tree;
+pub mod trusted;
+pub mod twin;
+pub mod verify;
+pub mod words;

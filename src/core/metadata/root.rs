@@ -1,0 +1,68 @@
+//! Root metadata (TUF 4.3).
+
+use super::fields::{Notes, boolean, member, object};
+use super::tufkey::{KeyedRole, TufKey, read_keys};
+use super::{Body, Refusal, Role};
+use crate::check::Check;
+use crate::json::Value;
+use crate::page::Text;
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::String;
+
+/// The fields of root metadata.
+#[derive(Clone, Debug)]
+pub struct Root {
+    consistent_snapshot: bool,
+    keys: BTreeMap<String, TufKey>,
+    roles: BTreeMap<Role, KeyedRole>,
+}
+
+impl Body for Root {
+    const TYPE: &'static str = "root";
+
+    /// The role `root` has to be one whose quorum can be met; the others are judged when they are needed.
+    fn read(signed: &Value, notes: &mut Notes) -> Result<Self, Refusal> {
+        // The field is optional in the specification; left out it means false.
+        let consistent_snapshot = match signed.get("consistent_snapshot") {
+            Some(_) => boolean(signed, "consistent_snapshot", notes)?,
+            None => false,
+        };
+        let keys = read_keys(signed, notes)?;
+        let found = member(signed, "roles", notes)?;
+        for name in object(signed, "roles", notes)?.keys() {
+            if name != "mirrors" && !Role::ALL.iter().any(|role| role.name() == name) {
+                let what = Text::own("the root gives keys to the unknown role ").and_foreign(name.as_str());
+                return Err(notes.refusal(Check::MetaForm, what));
+            }
+        }
+        let mut roles = BTreeMap::new();
+        for role in Role::ALL {
+            let of = member(found, role.name(), notes)?;
+            roles.insert(role, KeyedRole::read(of, role.name(), &keys, notes)?);
+        }
+        let root = Self { consistent_snapshot, keys, roles };
+        if let Err(fault) = &root.role(Role::Root).keys {
+            return Err(notes.refusal(Check::RoleThreshold, format!("the role root has {fault}")));
+        }
+        Ok(root)
+    }
+}
+
+impl Root {
+    /// Whether file names carry versions and hashes (TUF 6.2).
+    pub fn consistent_snapshot(&self) -> bool {
+        self.consistent_snapshot
+    }
+
+    /// The keys by key id.
+    pub fn keys(&self) -> &BTreeMap<String, TufKey> {
+        &self.keys
+    }
+
+    /// The keys and threshold of a role.
+    pub fn role(&self, role: Role) -> &KeyedRole {
+        // `read` put all four in.
+        &self.roles[&role]
+    }
+}

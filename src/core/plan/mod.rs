@@ -1,0 +1,247 @@
+//! The plan: the one input that people review.
+//!
+//! A plan is written in TOML ([`parse`]), linted ([`lint`]), and frozen at the opening of a ceremony as canonical JSON
+//! ([`Plan::to_canonical`]). No number of a ceremony is in code: thresholds, expiry and seats all come from here.
+//! Unknown fields are errors. Text that gets signed is clean (`text::check_clean`); handles become file names.
+
+pub mod lint;
+pub mod parse;
+pub mod template;
+
+use crate::text::Handle;
+use crate::time::Timestamp;
+use alloc::string::String;
+use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
+
+/// The only format of plans there is.
+pub const FORMAT: u32 = 1;
+
+/// What a ceremony is to do, who is there, and the rules it keeps.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// The name of the ceremony; its record is `ceremony/<day>-<name>/`.
+    pub name: Handle,
+    /// What the ceremony is called on screens and pages. Clean text.
+    pub title: String,
+    /// The trust root that is made or continued. A root key serves one trust root. Clean text.
+    pub trust_root: String,
+    /// What is to happen.
+    pub kind: Kind,
+    /// The day the ceremony is expected to be held, as the start of that day in UTC.
+    #[serde(with = "parse::day")]
+    pub day: Timestamp,
+    /// Whether this is a rehearsal: virtual tokens only, marked in everything that is signed.
+    #[serde(default)]
+    pub rehearsal: bool,
+    /// The root role; its keys are the holders' keys.
+    pub root: KeyedRole,
+    /// The targets role; its keys are the holders' keys.
+    pub targets: KeyedRole,
+    /// The snapshot role, signed by an online key.
+    pub snapshot: OnlineRole,
+    /// The timestamp role, signed by an online key.
+    pub timestamp: OnlineRole,
+    /// What a holder's token has to be.
+    pub tokens: TokenPolicy,
+    /// Who sits where.
+    pub seats: Seats,
+    /// The people who get a root key, in the order in which they act.
+    pub holders: Vec<Holder>,
+    /// Everybody else who has a seat.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub people: Vec<Person>,
+}
+
+/// What is to happen to the root.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// A first root, version 1.
+    Genesis,
+    /// The same keys, a later expiry.
+    Renew,
+    /// Holders, keys or thresholds change as planned.
+    Rotate,
+    /// Something was lost, stolen or compromised.
+    Recover,
+}
+
+/// A role whose keys are the holders'.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyedRole {
+    /// How many different keys must sign.
+    pub threshold: u32,
+    /// When the metadata expires: the start of that day in UTC.
+    #[serde(with = "parse::day")]
+    pub expires: Timestamp,
+}
+
+/// A role that an online key signs, with threshold 1.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OnlineRole {
+    /// The name of the online key; the private key's place is given to `trustroot run --online-key NAME=FILE`.
+    pub key: Handle,
+    /// When the metadata expires: the start of that day in UTC.
+    #[serde(with = "parse::day")]
+    pub expires: Timestamp,
+}
+
+/// What a holder's token has to be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenPolicy {
+    /// The kind of key that is generated.
+    pub algorithm: KeyKind,
+    /// Whether each signature needs the PIN.
+    pub pin: Always,
+    /// Whether each signature needs a touch.
+    pub touch: Always,
+    /// The least firmware, `major.minor.patch`.
+    #[serde(with = "parse::firmware")]
+    pub minimum_firmware: (u8, u8, u8),
+    /// Whether a key without a valid attestation is refused.
+    pub attestation: Attestation,
+}
+
+/// The kind of key that is generated on a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum KeyKind {
+    /// ECDSA over NIST P-256 with SHA-256.
+    EcdsaP256,
+}
+
+/// A policy that allows one answer today, and is written down so that people read it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Always {
+    /// Each time.
+    Always,
+}
+
+/// Whether a key without a valid attestation is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Attestation {
+    /// It is refused.
+    Required,
+    /// It is taken, and shown as not attested everywhere.
+    Optional,
+}
+
+/// Who sits where. Every handle names a holder or one of `people`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Seats {
+    /// Runs the ceremony.
+    pub conductor: Handle,
+    /// Records, and alone closes exceptions. Never the conductor.
+    pub scribe: Handle,
+    /// Watch, and may co-sign the record.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub witnesses: Vec<Handle>,
+}
+
+/// Somebody who gets a root key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Holder {
+    /// The short name, used in file names.
+    pub handle: Handle,
+    /// The name in full. Clean text.
+    pub name: String,
+    /// The organisation, for the diversity lint. Clean text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub organisation: Option<String>,
+    /// Two capital letters (ISO 3166-1 alpha-2).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub country: Option<String>,
+    /// The day the term ends.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "parse::optional_day")]
+    pub term_ends: Option<Timestamp>,
+    /// The token that is expected.
+    pub token: PlannedToken,
+    /// An SSH public key (`ssh-ed25519 AAAA…`) that signs what the person states.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ssh: Option<String>,
+}
+
+/// The token a holder is expected to bring.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlannedToken {
+    /// What it is.
+    pub kind: TokenKind,
+    /// The serial number printed on it, where it is known beforehand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serial: Option<u32>,
+}
+
+/// The kinds of tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TokenKind {
+    /// A YubiKey, through PIV.
+    Yubikey,
+    /// Anything with a PKCS#11 module.
+    Pkcs11,
+    /// A seeded token of software, for rehearsals only.
+    Virtual,
+}
+
+/// Somebody who has a seat and no root key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Person {
+    /// The short name.
+    pub handle: Handle,
+    /// The name in full. Clean text.
+    pub name: String,
+    /// An SSH public key that signs what the person states.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ssh: Option<String>,
+}
+
+impl Plan {
+    /// The frozen form: canonical JSON, whose SHA-256 opens the record.
+    pub fn to_canonical(&self) -> Vec<u8> {
+        crate::canonical::of(self)
+    }
+
+    /// The folder of the record, relative to the repository: `ceremony/<day>-<name>`.
+    pub fn record_dir(&self) -> String {
+        alloc::format!("ceremony/{}-{}", self.day.day(), self.name)
+    }
+
+    /// The holder with this handle.
+    pub fn holder(&self, handle: &Handle) -> Option<&Holder> {
+        self.holders.iter().find(|holder| holder.handle == *handle)
+    }
+
+    /// The full name of a holder or of one of the people; the handle itself for nobody known.
+    pub fn name_of<'a>(&'a self, handle: &'a Handle) -> &'a str {
+        let holder = self.holders.iter().find(|h| h.handle == *handle).map(|h| h.name.as_str());
+        let person = self.people.iter().find(|p| p.handle == *handle).map(|p| p.name.as_str());
+        holder.or(person).unwrap_or(handle.as_str())
+    }
+
+    /// The SSH public key of a holder or of one of the people.
+    pub fn ssh_of(&self, handle: &Handle) -> Option<&str> {
+        let holder = self.holders.iter().find(|h| h.handle == *handle).and_then(|h| h.ssh.as_deref());
+        let person = self.people.iter().find(|p| p.handle == *handle).and_then(|p| p.ssh.as_deref());
+        holder.or(person)
+    }
+}
+
+/// Reads `major.minor.patch`, each 0 to 255 without leading zeros.
+pub fn read_firmware(text: &str) -> Option<(u8, u8, u8)> {
+    let mut parts = text.split('.').map(|part| part.parse::<u8>().ok().filter(|n| alloc::format!("{n}") == part));
+    let version = (parts.next()??, parts.next()??, parts.next()??);
+    parts.next().is_none().then_some(version)
+}

@@ -1,0 +1,522 @@
+//! Reading a plan, from the TOML that people write and from the JSON that a record froze.
+//!
+//! Rules, each refused with the line and the column of what is wrong:
+//! 1. At most [`MAX_BYTES`]; TOML 1.x, or JSON as [`crate::json`] reads it and in canonical form only, byte for byte.
+//! 2. No unknown field, no field twice, no missing field; days and versions in their one form.
+//! 3. Text that gets signed is clean; a country is two capital letters; there are 1 to [`MAX_HOLDERS`] holders.
+//!
+//! Whether the plan is wise is for [`super::lint`].
+
+use super::{FORMAT, Plan};
+use crate::text;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::fmt;
+use core::ops::Range;
+use serde::Deserialize as _;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// The longest plan that is read, in bytes.
+pub const MAX_BYTES: usize = 1 << 20;
+/// The most holders a plan may name. Everybody reads the digest aloud; more do not fit into a day.
+pub const MAX_HOLDERS: usize = 50;
+/// The most people besides the holders, and the most witnesses.
+pub const MAX_PEOPLE: usize = 200;
+/// The longest line of an SSH public key, in bytes.
+pub const MAX_SSH: usize = 1000;
+
+/// Why a text is not a plan, and where. The caller puts the name of the file before it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlanError {
+    /// Line, from 1.
+    pub line: usize,
+    /// Column, from 1, in characters.
+    pub column: usize,
+    /// What is wrong; foreign text in it is escaped.
+    pub what: String,
+    /// What was probably meant, or what would be right.
+    pub hint: Option<String>,
+}
+
+impl fmt::Display for PlanError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}: {}", self.line, self.column, self.what)?;
+        self.hint.as_ref().map_or(Ok(()), |hint| write!(f, "; hint: {hint}"))
+    }
+}
+
+impl core::error::Error for PlanError {}
+
+impl Plan {
+    /// Reads the TOML that people write.
+    ///
+    /// # Errors
+    /// The first rule of the head of this file that is broken, and where.
+    pub fn from_toml(text: &str) -> Result<Self, PlanError> {
+        if text.len() > MAX_BYTES {
+            return Err(too_long());
+        }
+        let table = DeTable::parse(text).map_err(|error| of_toml(text, &error))?;
+        no_bare_dates(&table, text)?;
+        let plan = Self::deserialize(toml::Deserializer::from(table.clone())).map_err(|error| of_toml(text, &error))?;
+        form(&plan).map_err(|fault| {
+            let span = find(&table, &fault.path);
+            fault.at(text, span.start)
+        })?;
+        Ok(plan)
+    }
+
+    /// Reads the frozen form, `plan.json`: canonical JSON and nothing else, so that one plan has one digest.
+    ///
+    /// # Errors
+    /// The first rule of the head of this file that is broken. What is known only of the whole is at 1:1.
+    pub fn from_json(bytes: &[u8]) -> Result<Self, PlanError> {
+        if bytes.len() > MAX_BYTES {
+            return Err(too_long());
+        }
+        let plan: Self = crate::json::read(bytes).map_err(|error| {
+            let (what, hint) = explain(&error.what);
+            PlanError { line: error.line, column: error.column, what, hint }
+        })?;
+        form(&plan).map_err(|fault| fault.at("", 0))?;
+        if plan.to_canonical() != bytes {
+            let what = "the frozen plan is not in canonical form".to_string();
+            let hint = Some("it was changed after it was frozen, or another program wrote it".to_string());
+            return Err(PlanError { line: 1, column: 1, what, hint });
+        }
+        Ok(plan)
+    }
+}
+
+fn too_long() -> PlanError {
+    PlanError { line: 1, column: 1, what: format!("longer than {MAX_BYTES} bytes"), hint: None }
+}
+
+/// Line and column, from 1, of the byte at `offset`.
+fn position(text: &str, offset: usize) -> (usize, usize) {
+    let before = text.get(..offset.min(text.len())).unwrap_or(text);
+    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+}
+
+fn of_toml(text: &str, error: &toml::de::Error) -> PlanError {
+    let (line, column) = position(text, error.span().map_or(0, |span| span.start));
+    let (what, hint) = explain(error.message());
+    PlanError { line, column, what, hint }
+}
+
+/// The message of a reader in our words, short and escaped, and the hint that can be had from it.
+fn explain(message: &str) -> (String, Option<String>) {
+    // The readers put the foreign name first and the known names, which are ours, last.
+    for (kind, ours) in [("unknown field `", "field"), ("unknown variant `", "value")] {
+        let Some((name, known)) = message.strip_prefix(kind).and_then(|rest| rest.rsplit_once("`, expected ")) else {
+            continue;
+        };
+        let known: Vec<&str> = known.split('`').skip(1).step_by(2).collect();
+        let hint = match text::nearest(name, known.iter().copied()) {
+            Some(meant) => format!("did you mean \"{meant}\"?"),
+            None => format!("known here: {}", known.join(", ")),
+        };
+        return (format!("unknown {ours} \"{}\"", shown(name)), Some(hint));
+    }
+    if let Some(name) = message.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`')) {
+        return (format!("the field \"{}\" is missing", shown(name)), None);
+    }
+    (shown(&message.replace('`', "\"")), None)
+}
+
+/// Foreign text for an error: one line, escaped, and not longer than people read.
+fn shown(text: &str) -> String {
+    const MOST: usize = 200;
+    let mut shown = text::escape(&text.trim_end().chars().take(MOST).collect::<String>());
+    if text.trim_end().chars().nth(MOST).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+/// TOML has dates of its own; the plan has texts, because the frozen JSON has no dates.
+fn no_bare_dates(table: &Spanned<DeTable<'_>>, text: &str) -> Result<(), PlanError> {
+    let mut open: Vec<&Spanned<DeValue<'_>>> = table.get_ref().values().collect();
+    let mut first: Option<(usize, String)> = None;
+    while let Some(value) = open.pop() {
+        match value.get_ref() {
+            DeValue::Datetime(date) => {
+                let at = value.span().start;
+                if first.as_ref().is_none_or(|(found, _)| at < *found) {
+                    first = Some((at, date.to_string()));
+                }
+            }
+            DeValue::Array(items) => open.extend(items.iter()),
+            DeValue::Table(members) => open.extend(members.values()),
+            _ => {}
+        }
+    }
+    let Some((at, date)) = first else { return Ok(()) };
+    let (line, column) = position(text, at);
+    let hint = Some(format!("write \"{}\"", date.chars().take(10).collect::<String>()));
+    Err(PlanError { line, column, what: "a day is written in quotes".to_string(), hint })
+}
+
+// ------------------------------------------------------------------------------------------------- what serde cannot say
+
+/// One step from a value to a value inside it.
+enum Key {
+    Field(&'static str),
+    Item(usize),
+}
+
+/// A value that has the right type and is wrong all the same.
+struct Fault {
+    path: Vec<Key>,
+    what: String,
+    hint: Option<&'static str>,
+}
+
+impl Fault {
+    fn at(self, text: &str, offset: usize) -> PlanError {
+        let (line, column) = position(text, offset);
+        let mut path = String::new();
+        for key in &self.path {
+            match key {
+                Key::Field(name) if path.is_empty() => path.push_str(name),
+                Key::Field(name) => path.push_str(&format!(".{name}")),
+                Key::Item(i) => path.push_str(&format!("[{i}]")),
+            }
+        }
+        PlanError { line, column, what: format!("{path}: {}", self.what), hint: self.hint.map(ToString::to_string) }
+    }
+}
+
+/// The place of the value at `path`; of the nearest value around it that is there.
+fn find(table: &Spanned<DeTable<'_>>, path: &[Key]) -> Range<usize> {
+    let mut span = table.span();
+    let mut value: Option<&DeValue<'_>> = None;
+    for key in path {
+        let next = match (key, value) {
+            (Key::Field(name), None) => table.get_ref().get(*name),
+            (Key::Field(name), Some(value)) => value.as_table().and_then(|table| table.get(*name)),
+            (Key::Item(i), value) => value.and_then(DeValue::as_array).and_then(|items| items.get(*i)),
+        };
+        let Some(next) = next else { break };
+        span = next.span();
+        value = Some(next.get_ref());
+    }
+    span
+}
+
+/// The rules that a type does not carry.
+fn form(plan: &Plan) -> Result<(), Fault> {
+    use Key::{Field, Item};
+    let fault = |path: Vec<Key>, what: String, hint| Err(Fault { path, what, hint });
+    let clean = |path: Vec<Key>, text: &str| {
+        text::check_clean(text).map_err(|why| Fault { path, what: why.to_string(), hint: None })
+    };
+    if plan.format != FORMAT {
+        let what = format!("plans of format {} are not known to this version", plan.format);
+        return fault(alloc::vec![Field("format")], what, Some("the format is 1"));
+    }
+    clean(alloc::vec![Field("title")], &plan.title)?;
+    clean(alloc::vec![Field("trust_root")], &plan.trust_root)?;
+    if plan.holders.is_empty() || plan.holders.len() > MAX_HOLDERS {
+        let what = format!("{} holders; 1 to {MAX_HOLDERS} are possible", plan.holders.len());
+        return fault(alloc::vec![Field("holders")], what, None);
+    }
+    if plan.people.len() > MAX_PEOPLE {
+        return fault(alloc::vec![Field("people")], format!("more than {MAX_PEOPLE} people"), None);
+    }
+    if plan.seats.witnesses.len() > MAX_PEOPLE {
+        let path = alloc::vec![Field("seats"), Field("witnesses")];
+        return fault(path, format!("more than {MAX_PEOPLE} witnesses"), None);
+    }
+    for (i, holder) in plan.holders.iter().enumerate() {
+        let path = |field| alloc::vec![Field("holders"), Item(i), Field(field)];
+        clean(path("name"), &holder.name)?;
+        if let Some(organisation) = &holder.organisation {
+            clean(path("organisation"), organisation)?;
+        }
+        if let Some(country) = &holder.country
+            && (country.len() != 2 || !country.bytes().all(|b| b.is_ascii_uppercase()))
+        {
+            let what = format!("\"{}\" is not a country in two capital letters", shown(country));
+            return fault(path("country"), what, Some("ISO 3166-1 alpha-2, such as \"NL\""));
+        }
+        one_line(path("ssh"), holder.ssh.as_deref())?;
+    }
+    for (i, person) in plan.people.iter().enumerate() {
+        let path = |field| alloc::vec![Field("people"), Item(i), Field(field)];
+        clean(path("name"), &person.name)?;
+        one_line(path("ssh"), person.ssh.as_deref())?;
+    }
+    Ok(())
+}
+
+/// Whether an SSH key could be one, for the lint to look at: one line, nothing hidden. Its comment is anybody's.
+fn one_line(path: Vec<Key>, ssh: Option<&str>) -> Result<(), Fault> {
+    let Some(ssh) = ssh else { return Ok(()) };
+    if ssh.len() > MAX_SSH || text::escape(ssh) != ssh {
+        let what = format!("an SSH public key is one line of at most {MAX_SSH} bytes without hidden characters");
+        return Err(Fault { path, what, hint: Some("it is the line in the file that ends in .pub") });
+    }
+    Ok(())
+}
+
+/// A day, `YYYY-MM-DD`, as the start of that day in UTC.
+pub(super) mod day {
+    use crate::time::Timestamp;
+    use alloc::string::String;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(day: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&day.day())
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Timestamp::from_day(&text).map_err(|_| serde::de::Error::custom("a day is written \"YYYY-MM-DD\", in quotes"))
+    }
+}
+
+/// A day that may be missing.
+pub(super) mod optional_day {
+    use crate::time::Timestamp;
+    use serde::{Deserializer, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(day: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
+        match day {
+            Some(day) => super::day::serialize(day, serializer),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
+        super::day::deserialize(deserializer).map(Some)
+    }
+}
+
+/// A firmware version, `major.minor.patch`.
+pub(super) mod firmware {
+    use alloc::format;
+    use alloc::string::String;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(version: &(u8, u8, u8), serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&format!("{}.{}.{}", version.0, version.1, version.2))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(u8, u8, u8), D::Error> {
+        let text = String::deserialize(deserializer)?;
+        crate::plan::read_firmware(&text)
+            .ok_or_else(|| serde::de::Error::custom("a firmware version is written \"5.7.0\""))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::template::{Template, template};
+    use crate::text::Handle;
+    use crate::time::Timestamp;
+
+    fn text() -> String {
+        let name = Handle::new("genesis").unwrap();
+        let day = Timestamp::from_day("2026-12-01").unwrap();
+        let wanted = Template {
+            name: &name,
+            title: "First root",
+            trust_root: "Example",
+            day,
+            holders: 3,
+            threshold: 2,
+            rehearsal: true,
+        };
+        template(&wanted).unwrap()
+    }
+
+    /// The template with `old` replaced once must be refused with `message`, at the place of `at` in the new text.
+    fn refuses(old: &str, new: &str, at: &str, message: &str) {
+        let text = text();
+        assert!(text.contains(old), "{old}");
+        let text = text.replacen(old, new, 1);
+        let error = Plan::from_toml(&text).unwrap_err();
+        let shown = error.to_string();
+        assert!(shown.contains(message), "{shown}");
+        let offset = text.find(at).unwrap();
+        let line = text[..offset].split('\n').count();
+        let column = offset - text[..offset].rfind('\n').map_or(0, |newline| newline + 1) + 1;
+        assert_eq!((error.line, error.column), (line, column), "{shown}");
+    }
+
+    #[test]
+    fn a_mistyped_field_has_a_place_and_a_hint() {
+        refuses(
+            "threshold = 2",
+            "treshold = 2",
+            "treshold",
+            "unknown field \"treshold\"; hint: did you mean \"threshold\"?",
+        );
+        refuses("rehearsal = true", "rehersal = true", "rehersal", "did you mean \"rehearsal\"?");
+        refuses("country = \"NL\"", "pony = \"cat\"", "pony", "known here: handle, name, organisation, country");
+        let trap = "\"x`, expected `name\" = 1\nkind = \"genesis\"";
+        refuses("kind = \"genesis\"", trap, "\"x`", "unknown field \"x`, expected `name\"");
+        refuses("kind = \"genesis\"", "\"\\u001b\" = 1", "\"\\u001b\"", "unknown field \"\\u{1b}\"");
+    }
+
+    #[test]
+    fn a_mistyped_value_has_a_place_and_a_hint() {
+        refuses(
+            "kind = \"genesis\"",
+            "kind = \"gensis\"",
+            "\"gensis\"",
+            "unknown value \"gensis\"; hint: did you mean \"genesis\"?",
+        );
+        refuses("\"required\"", "\"never\"", "\"never\"", "known here: required, optional");
+    }
+
+    #[test]
+    fn a_field_twice() {
+        refuses("format = 1", "format = 1\nformat = 1", "format = 1\nname", "duplicate key");
+        refuses("[targets]", "[root]", "root]\nthreshold = 2\nexpires = \"2027-12-01\"\n\n# Snap", "duplicate key");
+    }
+
+    #[test]
+    fn a_missing_field() {
+        refuses("threshold = 2\n", "", "[root]", "the field \"threshold\" is missing");
+    }
+
+    #[test]
+    fn wrong_types() {
+        refuses("threshold = 2", "threshold = \"2\"", "\"2\"", "invalid type: string \"2\", expected u32");
+        refuses("threshold = 2", "threshold = -2", "-2", "invalid value: integer \"-2\"");
+        refuses("threshold = 2", "threshold = 4294967296", "4294967296", "expected u32");
+        refuses("rehearsal = true", "rehearsal = 1", "1\n\n# The holders", "expected a boolean");
+    }
+
+    #[test]
+    fn bad_days() {
+        let quoted = "a day is written \"YYYY-MM-DD\", in quotes";
+        refuses("day = \"2026-12-01\"", "day = \"2026-12-1\"", "\"2026-12-1\"", quoted);
+        refuses("day = \"2026-12-01\"", "day = \"2026-02-30\"", "\"2026-02-30\"", quoted);
+        refuses("day = \"2026-12-01\"", "day = 2026-12-01", "2026-12-01\n", "in quotes; hint: write \"2026-12-01\"");
+    }
+
+    #[test]
+    fn bad_handles_and_firmware() {
+        refuses("handle = \"alice\"", "handle = \"Alice\"", "\"Alice\"", "a handle is 1 to 40 of a-z");
+        refuses("conductor = \"olga\"", "conductor = \"../x\"", "\"../x\"", "a handle is");
+        refuses("\"5.7.0\"", "\"5.7\"", "\"5.7\"", "a firmware version is written \"5.7.0\"");
+        refuses("\"5.7.0\"", "\"5.07.0\"", "\"5.07.0\"", "a firmware version");
+    }
+
+    #[test]
+    fn unclean_text_is_found_where_it_stands() {
+        let hidden = "U+202E";
+        refuses(
+            "\"First root\"",
+            "\"First\\u202E root\"",
+            "\"First\\u202E",
+            &alloc::format!("title: the text contains the character {hidden}"),
+        );
+        refuses("\"Example\"", "\" Example\"", "\" Example\"", "trust_root: the text is empty or begins");
+        refuses("\"Bob Birch\"", "\"B\u{43e}b Birch\"", "\"B\u{43e}b Birch\"", "holders[1].name: the text mixes");
+        refuses("\"Valley University\"", "\"\"", "\"\"", "holders[2].organisation: ");
+        refuses("\"Peter Pinewood\"", "\"Pe\u{301}ter\"", "\"Pe\u{301}ter\"", "people[1].name: ");
+    }
+
+    #[test]
+    fn countries() {
+        for wrong in ["nl", "N", "NLD", "N1", "ÑL"] {
+            let quoted = alloc::format!("\"{wrong}\"");
+            refuses("\"NL\"", &quoted, &quoted, "two capital letters; hint: ISO 3166-1");
+        }
+    }
+
+    #[test]
+    fn ssh_keys_are_one_line() {
+        refuses("country = \"NL\"", "ssh = \"a\\nb\"", "\"a\\nb\"", "holders[0].ssh: an SSH public key is one line");
+        let long = "x".repeat(MAX_SSH + 1);
+        refuses("country = \"NL\"", &alloc::format!("ssh = \"{long}\""), "\"xx", "at most 1000 bytes");
+        let most = alloc::format!("ssh = \"{}\"", "x".repeat(MAX_SSH));
+        assert!(Plan::from_toml(&text().replacen("country = \"NL\"", &most, 1)).is_ok());
+    }
+
+    #[test]
+    fn holders_are_counted() {
+        let one = "[[holders]]\nhandle = \"h\"\nname = \"H\"\ntoken = { kind = \"virtual\" }\n";
+        let base = text();
+        let without = |n: usize| {
+            let (head, rest) = base.split_once("[[holders]]").unwrap();
+            let people = &rest[rest.find("# Everybody else").unwrap()..];
+            alloc::format!("{head}{}{people}", one.repeat(n))
+        };
+        assert!(Plan::from_toml(&without(1)).is_ok());
+        assert!(Plan::from_toml(&without(MAX_HOLDERS)).is_ok());
+        assert!(Plan::from_toml(&without(MAX_HOLDERS + 1)).unwrap_err().what.starts_with("holders: 51 holders"));
+        assert!(Plan::from_toml(&without(0)).unwrap_err().what.contains("the field \"holders\" is missing"));
+        let none = without(0).replacen("format", "holders = []\nformat", 1);
+        assert!(Plan::from_toml(&none).unwrap_err().what.starts_with("holders: 0 holders"));
+    }
+
+    #[test]
+    fn other_formats_are_not_guessed_at() {
+        refuses("format = 1", "format = 2", "2\nname", "format: plans of format 2 are not known");
+    }
+
+    #[test]
+    fn not_toml_at_all() {
+        refuses("[root]", "[root", "\nthreshold", "table");
+        let deep = alloc::format!("x = {}", "[".repeat(100_000));
+        assert!(Plan::from_toml(&deep).is_err());
+        let padded = alloc::format!("{}#{}", text(), "x".repeat(MAX_BYTES));
+        assert_eq!(Plan::from_toml(&padded).unwrap_err().what, "longer than 1048576 bytes");
+        let fits = text();
+        let fits = alloc::format!("{fits}#{}", "x".repeat(MAX_BYTES - fits.len() - 1));
+        assert!(Plan::from_toml(&fits).is_ok());
+    }
+
+    #[test]
+    fn columns_count_characters() {
+        let error = Plan::from_toml("# é\ntitle = \"ééé\" x").unwrap_err();
+        assert_eq!((error.line, error.column), (2, 15), "{error}");
+    }
+
+    #[test]
+    fn errors_are_short_and_inert() {
+        let long = alloc::format!("format = \"\\u001b[2J{}\"", "x".repeat(10_000));
+        let error = Plan::from_toml(&text().replacen("format = 1", &long, 1)).unwrap_err().to_string();
+        assert!(error.len() < 400 && !error.contains('\u{1b}'), "{error}");
+    }
+
+    fn frozen() -> String {
+        String::from_utf8(Plan::from_toml(&text()).unwrap().to_canonical()).unwrap()
+    }
+
+    fn refuses_json(old: &str, new: &str, message: &str) {
+        let text = frozen();
+        assert!(text.contains(old), "{old}");
+        let error = Plan::from_json(text.replacen(old, new, 1).as_bytes()).unwrap_err().to_string();
+        assert!(error.contains(message), "{error}");
+    }
+
+    #[test]
+    fn the_frozen_form_is_read_back() {
+        assert_eq!(Plan::from_json(frozen().as_bytes()), Plan::from_toml(&text()));
+    }
+
+    #[test]
+    fn the_frozen_form_has_one_spelling() {
+        let canonical = "not in canonical form";
+        refuses_json("\"format\":1", "\"format\": 1", canonical);
+        refuses_json("{\"day\"", "\n{\"day\"", canonical);
+        refuses_json("First root", "First\\u0020root", canonical);
+        refuses_json("\"name\":\"genesis\",", "\"name\":\"genesis\",\"people\":[],", "twice");
+        refuses_json("\"serial\":90000001", "\"serial\":null", canonical);
+        refuses_json("\"format\":1", "\"format\":1,\"format\":1", "twice");
+        refuses_json("\"format\":1", "\"format\":1,\"note\":1", "unknown field \"note\"");
+        refuses_json("\"format\":1", "\"format\":2", "format: plans of format 2");
+        refuses_json("First root", "First root ", "title: the text is empty or begins or ends");
+        assert!(Plan::from_json(&[b' '; MAX_BYTES + 1]).unwrap_err().what.contains("longer"));
+    }
+}

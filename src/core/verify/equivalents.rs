@@ -1,0 +1,130 @@
+//! The same checks with other programs: lines for a shell in the top folder of the repository.
+//!
+//! Rules:
+//! 1. Every line runs as it stands with `sh`, `sha256sum`, `openssl` 3, `python3`, `ssh-keygen` and `git`, writes nothing
+//!    into the repository, and ends in 0 where the check holds. Tests run them. Lines that begin with `#` explain.
+//! 2. Nothing foreign is in a line: paths are made of handles, digests and our own words.
+
+use super::look::Look;
+use super::published::Published;
+use super::record::Held;
+use super::trust_root::{History, Options};
+use crate::event::Deed;
+use crate::metadata::Role;
+use crate::ssh::EVENT_NAMESPACE;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+/// Writes the field `sig` of a signature file to standard output, as bytes.
+const SIGNATURE: &str =
+    r#"import json, sys; sys.stdout.buffer.write(bytes.fromhex(json.load(open(sys.argv[1]))["sig"]))"#;
+/// Compares `signed` of a published file with a payload, whose strings hold line breaks as they are.
+const SAME: &str = r#"import json, sys; a, b = (json.loads(open(f, encoding="utf-8").read(), strict=False) for f in sys.argv[1:]); sys.exit(a["signed"] != b)"#;
+/// Compares the keys of the role root with files.
+const KEYS: &str = r#"import json, sys; r = json.load(open(sys.argv[1]))["signed"]; sys.exit({r["keys"][i]["keyval"]["public"] for i in r["roles"]["root"]["keyids"]} != {open(f).read() for f in sys.argv[2:]})"#;
+/// Writes the SSH keys of a plan as a file of allowed signers.
+const SIGNERS: &str = r#"import json, sys; p = json.load(open(sys.argv[1])); print(*[w["handle"] + " " + " ".join(w["ssh"].split()[:2]) for w in p["holders"] + p.get("people", []) if w.get("ssh")], sep="\n")"#;
+
+pub(super) fn equivalents(
+    all: &[Held],
+    published: Option<&Published>,
+    options: &Options<'_>,
+    look: &Look<'_>,
+) -> Vec<String> {
+    let mut lines = Vec::new();
+    for held in all {
+        payloads(held, published, &mut lines);
+        keys(held, look, &mut lines);
+        ssh(held, look, &mut lines);
+    }
+    if let History::Whole(_) | History::Shallow(_) = options.history {
+        lines.push("# who committed what, and whether the commits are signed".to_string());
+        lines.push("git --no-pager log --format='%h %G? %an: %s' -- ceremony root".to_string());
+        lines.push("# nothing in the working tree differs from the commit".to_string());
+        lines.push("test -z \"$(git status --porcelain -- ceremony root)\"".to_string());
+    }
+    lines
+}
+
+fn payloads(held: &Held, published: Option<&Published>, lines: &mut Vec<String>) {
+    let Some(proposal) = &held.ceremony.proposal else { return };
+    let dir = &held.record.dir;
+    let mut roots = published.into_iter().flat_map(|published| published.roots.values());
+    let root = roots.find(|root| root.payload().digest() == proposal.root_digest());
+    for (role, digest) in [("root", proposal.root_digest()), ("targets", proposal.targets_digest())] {
+        let folder = format!("{dir}/signatures/{role}-{digest}");
+        lines.push(format!("# the payload digest of the {role}"));
+        lines.push(format!("echo '{digest}  {folder}/payload.json' | sha256sum -c -"));
+        // A root and the targets of its ceremony have one version.
+        if let Some(version) = root.map(|root| root.version()).filter(|_| held.assembled().is_some()) {
+            lines.push(format!("# it is what root/{version}.{role}.json says"));
+            lines.push(format!("python3 -c '{SAME}' root/{version}.{role}.json {folder}/payload.json"));
+        }
+        if held.ceremony.holders.values().any(|state| state.signed) {
+            lines.push(format!("# the signatures of the {role}, each by the key that its name begins with"));
+            lines.push(format!(
+                "(for s in {folder}/*-*.json; do n=${{s##*/}}; python3 -c '{SIGNATURE}' \"$s\" | openssl dgst -sha256 \
+                 -verify {dir}/keys/*-\"${{n%%-*}}\"/public.pem -signature /dev/stdin {folder}/payload.json || exit 1; done)"
+            ));
+        }
+    }
+    let Some(root) = root else { return };
+    let in_root = root.body().role(Role::Root).keys.as_ref().map(|keys| keys.keys().clone()).unwrap_or_default();
+    let keyed = held.ceremony.holders.iter().filter_map(|(handle, state)| Some((handle, state.key.as_ref()?)));
+    let files: Vec<String> = keyed
+        .filter(|(_, key)| in_root.contains(*key))
+        .map(|(handle, key)| format!("{}/public.pem", held.ceremony.key_dir(handle, key.fingerprint())))
+        .collect();
+    lines.push(format!("# the keys of root {} are those of the record", root.version()));
+    lines.push(format!("python3 -c '{KEYS}' root/{}.root.json {}", root.version(), files.join(" ")));
+}
+
+fn keys(held: &Held, look: &Look<'_>, lines: &mut Vec<String>) {
+    let dir = &held.record.dir;
+    if !held.ceremony.holders.values().any(|state| state.key.is_some()) {
+        return;
+    }
+    lines.push("# each key has the fingerprint that its folder's name ends in".to_string());
+    lines.push(format!(
+        "(for k in {dir}/keys/*/public.pem; do case $k in *-\"$(openssl pkey -pubin -in \"$k\" -outform DER | sha256sum | \
+         cut -c1-16)\"/public.pem) ;; *) exit 1 ;; esac; done)"
+    ));
+    let attested = held.record.events.iter().any(|logged| match &logged.event.deed {
+        Deed::Generated { holder, fingerprint, .. } => {
+            look.bytes(&format!("{}/attestation-9c.pem", held.ceremony.key_dir(holder, *fingerprint))).is_some()
+        }
+        _ => false,
+    });
+    if !attested {
+        return;
+    }
+    lines.push("# each key is the one that its token attested, by the device's own certificate".to_string());
+    lines.push(format!(
+        "(for a in {dir}/keys/*/attestation-9c.pem; do d=${{a%/*}}; openssl x509 -in \"$a\" -noout -pubkey | cmp - \
+         \"$d/public.pem\" && openssl verify -no_check_time -partial_chain -trusted \"$d/f9-intermediate.pem\" \"$a\" || \
+         exit 1; done)"
+    ));
+    let anchors = if held.record.plan.rehearsal {
+        "the rehearsal's anchor, src/core/attestation/vendors/rehearsal.pem of trustroot, which proves nothing"
+    } else {
+        "the certificates at https://developers.yubico.com/PKI/yubico-ca-certs.txt"
+    };
+    lines.push(format!("# and each device is its vendor's; ANCHORS is {anchors}:"));
+    lines.push(format!("# openssl verify -no_check_time -CAfile ANCHORS {dir}/keys/*/f9-intermediate.pem"));
+}
+
+fn ssh(held: &Held, look: &Look<'_>, lines: &mut Vec<String>) {
+    let dir = &held.record.dir;
+    let path = |event: &crate::event::Event| format!("{dir}/{}", event.path());
+    let signed = |event: &crate::event::Event| look.bytes(&format!("{}.sig", path(event))).is_some();
+    if !held.record.events.iter().any(|logged| signed(&logged.event)) {
+        return;
+    }
+    lines.push("# the SSH signatures beside events, each by the author whose folder it lies in".to_string());
+    lines.push(format!(
+        "(t=$(mktemp) && python3 -c '{SIGNERS}' {dir}/plan.json > \"$t\" && for s in {dir}/log/*/*.json.sig; do \
+         a=${{s%/*}}; ssh-keygen -Y verify -f \"$t\" -I \"${{a##*/}}\" -n {EVENT_NAMESPACE} -s \"$s\" < \"${{s%.sig}}\" || \
+         exit 1; done)"
+    ));
+}

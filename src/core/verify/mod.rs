@@ -1,0 +1,13 @@
+//! Verifying what others, or we ourselves, published.
+
+mod equivalents;
+mod keys;
+mod look;
+mod names;
+mod proposed;
+mod published;
+mod record;
+pub mod report;
+mod rivals;
+pub mod roots;
+pub mod trust_root;

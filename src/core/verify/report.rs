@@ -1,0 +1,231 @@
+//! What a verification found: the headline, the findings, and what was and was not checked.
+//!
+//! Rules:
+//! 1. One finding that refuses is `REFUSED`, whatever else holds.
+//! 2. Without an anchor nothing is said about identity: whatever lies in one clone can be consistent and still be somebody
+//!    else's. `VERIFIED` means that a payload digest from elsewhere is that of a root of the chain.
+//! 3. What is weaker than our defaults stands in the headline.
+//! 4. Foreign text in a report is escaped already.
+
+use crate::check::{Finding, Level};
+use crate::digest::Digest;
+use crate::json::Value;
+use crate::time::Timestamp;
+use crate::words;
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+/// What was found of a whole trust root.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The end of it.
+    pub verdict: Verdict,
+    /// Whether it is a rehearsal's, and was asked for as one.
+    pub rehearsal: bool,
+    /// What is weaker than our defaults or not as the script says, a few words each; part of the headline.
+    pub caveats: Vec<String>,
+    /// Everything that was found, in the order in which it was looked at.
+    pub findings: Vec<Finding>,
+    /// What was checked, a line each.
+    pub checked: Vec<String>,
+    /// What was not checked, a line each.
+    pub not_checked: Vec<String>,
+    /// What the trust root is.
+    pub facts: Facts,
+    /// Lines for a shell in the top folder of the repository, which check the same with other programs. Lines that begin
+    /// with `#` explain.
+    pub equivalents: Vec<String>,
+}
+
+/// The end of a verification.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verdict {
+    /// Something does not hold.
+    Refused,
+    /// Everything fits together; whose it is was not asked.
+    Consistent,
+    /// Everything fits together, and is what is known from elsewhere.
+    Verified,
+}
+
+/// What the trust root is.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// The published roots, by version.
+    pub roots: Vec<RootLine>,
+    /// The version that the anchor is of.
+    pub anchored: Option<u64>,
+    /// Timestamp, snapshot and targets: role, version, expiry.
+    pub metadata: Vec<(String, u64, Timestamp)>,
+    /// The holders of every record, in the order of records and plans.
+    pub holders: Vec<HolderLine>,
+    /// The records.
+    pub records: Vec<RecordLine>,
+}
+
+/// A published root.
+#[derive(Clone, Debug)]
+pub struct RootLine {
+    /// The version.
+    pub version: u64,
+    /// The payload digest: what is read aloud, and what an anchor is.
+    pub payload: Digest,
+    /// When it expires.
+    pub expires: Timestamp,
+    /// How many keys must sign.
+    pub threshold: usize,
+    /// How many different keys the role root has.
+    pub keys: usize,
+    /// How many of its own keys signed.
+    pub signed: usize,
+}
+
+/// A holder of a record.
+#[derive(Clone, Debug)]
+pub struct HolderLine {
+    /// The folder of the record.
+    pub record: String,
+    /// The handle.
+    pub handle: String,
+    /// The name in full; escaped.
+    pub name: String,
+    /// The key fingerprint, once there is a key.
+    pub fingerprint: Option<Digest>,
+    /// The serial number of the token, as the record has it.
+    pub serial: Option<u32>,
+    /// Whether the attestation holds.
+    pub attested: bool,
+    /// Whether both signatures are there and verify.
+    pub signed: bool,
+}
+
+/// A record.
+#[derive(Clone, Debug)]
+pub struct RecordLine {
+    /// The folder.
+    pub dir: String,
+    /// The digest of the plan.
+    pub plan: Digest,
+    /// How many events count.
+    pub events: usize,
+    /// `closed`, `open`, `abandoned` or `unreadable`.
+    pub state: &'static str,
+}
+
+impl Report {
+    /// Whether nothing is refused.
+    pub fn accepted(&self) -> bool {
+        self.verdict != Verdict::Refused
+    }
+
+    /// The headline, in one line.
+    pub fn headline(&self) -> String {
+        let mark = if self.rehearsal { "REHEARSAL, nothing here is to be trusted: " } else { "" };
+        let verdict = match self.verdict {
+            Verdict::Refused => {
+                let refused = self.findings.iter().filter(|finding| finding.level == Level::Refused).count();
+                format!("REFUSED ({refused} {})", if refused == 1 { "finding" } else { "findings" })
+            }
+            Verdict::Consistent => "CONSISTENT, IDENTITY NOT CHECKED".to_string(),
+            Verdict::Verified => match self.facts.anchored {
+                Some(version) => format!("VERIFIED, anchored at root {version}"),
+                None => "VERIFIED".to_string(),
+            },
+        };
+        if self.caveats.is_empty() {
+            return format!("{mark}{verdict}");
+        }
+        format!("{mark}{verdict}; {}", self.caveats.join("; "))
+    }
+
+    /// The report for programs: names as here, digests in hexadecimal, times as in metadata.
+    pub fn to_json(&self) -> Value {
+        let lines = |lines: &[String]| Value::Arr(lines.iter().cloned().map(Value::Str).collect());
+        let verdict = match self.verdict {
+            Verdict::Refused => "refused",
+            Verdict::Consistent => "consistent",
+            Verdict::Verified => "verified",
+        };
+        Value::from([
+            ("verdict", verdict.into()),
+            ("headline", self.headline().into()),
+            ("rehearsal", Value::Bool(self.rehearsal)),
+            ("caveats", lines(&self.caveats)),
+            ("findings", findings_json(&self.findings)),
+            ("checked", lines(&self.checked)),
+            ("not_checked", lines(&self.not_checked)),
+            ("facts", self.facts.to_json()),
+            ("equivalents", lines(&self.equivalents)),
+        ])
+    }
+}
+
+impl Facts {
+    fn to_json(&self) -> Value {
+        let number = |number: usize| Value::from(number as u64);
+        let root = |root: &RootLine| {
+            Value::from([
+                ("version", root.version.into()),
+                ("payload_digest", root.payload.to_string().into()),
+                ("payload_words", words::words(&root.payload).join(" ").into()),
+                ("expires", root.expires.to_string().into()),
+                ("threshold", number(root.threshold)),
+                ("keys", number(root.keys)),
+                ("signed", number(root.signed)),
+            ])
+        };
+        let role = |(role, version, expires): &(String, u64, Timestamp)| {
+            let (version, expires) = ((*version).into(), expires.to_string().into());
+            Value::from([("role", role.as_str().into()), ("version", version), ("expires", expires)])
+        };
+        let holder = |holder: &HolderLine| {
+            let fingerprint = holder.fingerprint.map_or(Value::Null, |digest| digest.to_string().into());
+            Value::from([
+                ("record", holder.record.as_str().into()),
+                ("handle", holder.handle.as_str().into()),
+                ("name", holder.name.as_str().into()),
+                ("fingerprint", fingerprint),
+                ("serial", holder.serial.map_or(Value::Null, |serial| u64::from(serial).into())),
+                ("attested", Value::Bool(holder.attested)),
+                ("signed", Value::Bool(holder.signed)),
+            ])
+        };
+        let record = |record: &RecordLine| {
+            Value::from([
+                ("dir", record.dir.as_str().into()),
+                ("plan_digest", record.plan.to_string().into()),
+                ("events", number(record.events)),
+                ("state", record.state.into()),
+            ])
+        };
+        Value::Obj(BTreeMap::from([
+            ("roots".to_string(), Value::Arr(self.roots.iter().map(root).collect())),
+            ("anchored".to_string(), self.anchored.map_or(Value::Null, Value::from)),
+            ("metadata".to_string(), Value::Arr(self.metadata.iter().map(role).collect())),
+            ("holders".to_string(), Value::Arr(self.holders.iter().map(holder).collect())),
+            ("records".to_string(), Value::Arr(self.records.iter().map(record).collect())),
+        ]))
+    }
+}
+
+/// Findings for programs.
+pub fn findings_json(findings: &[Finding]) -> Value {
+    let one = |finding: &Finding| {
+        let level = match finding.level {
+            Level::Note => "note",
+            Level::Lenient => "lenient",
+            Level::Warning => "warning",
+            Level::Refused => "refused",
+        };
+        Value::from([
+            ("check", finding.check.name().into()),
+            ("level", level.into()),
+            ("subject", finding.subject.as_str().into()),
+            ("what", Value::Str(finding.what.line())),
+            ("hint", finding.hint.clone().map_or(Value::Null, Value::Str)),
+        ])
+    };
+    Value::Arr(findings.iter().map(one).collect())
+}

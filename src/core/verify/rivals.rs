@@ -1,0 +1,176 @@
+//! Rivals: another validly signed root of a version, in git's history or in a record that was abandoned; and keys that
+//! were used in a rehearsal.
+//!
+//! Who signs two roots of one version lets two groups of clients part for ever, and each of the two looks right.
+
+use super::look::Look;
+use super::proposed::Proposed;
+use super::published::Published;
+use super::record::{Held, keys_lying_in};
+use super::roots::root_number;
+use super::trust_root::History;
+use crate::chain;
+use crate::check::Check;
+use crate::digest::Digest;
+use crate::event::Deed;
+use crate::key::PublicKey;
+use crate::metadata::Metadata;
+use crate::metadata::root::Root;
+use crate::payload::Payload;
+use crate::sigfile::{SignedRole, collect};
+use crate::text::escape;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+/// Every root that git's history holds beside those in `root/`.
+pub(super) fn in_history(look: &mut Look<'_>, published: &Published) {
+    let past = match &look.options.history {
+        History::None => {
+            look.not_checked.push("rivals and rewrites: there is no git history here".to_string());
+            return;
+        }
+        History::Shallow(past) => {
+            look.not_checked.push("rivals and rewrites before the clone was cut (`git fetch --unshallow`)".to_string());
+            *past
+        }
+        History::Whole(past) => *past,
+    };
+    let mut seen = BTreeSet::new();
+    for file in past {
+        let Some(number) = file.path.strip_prefix("root/").and_then(root_number) else { continue };
+        if look.bytes(&file.path) == Some(file.bytes.as_slice()) {
+            continue;
+        }
+        let commit: String = escape(&file.commit).chars().take(40).collect();
+        let subject = format!("{} in commit {commit}", file.path);
+        let Ok(read) = Metadata::<Root>::parse(&file.path, &file.bytes) else {
+            look.warn(Check::RootRival, &subject, "another file of this name, which cannot be read");
+            continue;
+        };
+        if !seen.insert((number, read.payload().digest(), read.file_digest())) {
+            continue;
+        }
+        let own = chain::own_quorum(&read, look.verifier).is_ok();
+        let old = number.checked_sub(1).and_then(|before| published.roots.get(&before));
+        let follows = number == 1 || old.is_none_or(|old| chain::follows(old, &read, look.verifier).is_ok());
+        match published.roots.get(&number) {
+            Some(now) if now.payload() == read.payload() => {
+                look.warn(Check::RootRival, &subject, "the same payload with other signatures: the file was rewritten");
+            }
+            Some(_) if own && follows => {
+                let what = format!("another validly signed root {number}: {}", read.payload().digest());
+                look.refuse(Check::RootRival, &subject, what).hint =
+                    Some("ask the holders which one counts, and publish their answer as the next root".to_string());
+            }
+            Some(_) => {
+                look.warn(Check::RootRival, &subject, "another root of this version, without its quorum");
+            }
+            None if own && follows => {
+                let what =
+                    format!("a root {number} that is not in root/: a newer one, on another branch or taken away");
+                look.warn(Check::RootRival, &subject, what).hint =
+                    Some("look at the commit, and verify it".to_string());
+            }
+            None => {}
+        }
+    }
+    let contents = past.iter().filter(|file| file.path.starts_with("root/")).count();
+    look.checked.push(format!("git history: {contents} contents of root/, for rivals and rewrites"));
+}
+
+/// Every file of a record that an earlier commit held and this one does not: a log that was written anew may be whole.
+pub(super) fn rewritten(look: &mut Look<'_>) {
+    let (History::Shallow(past) | History::Whole(past)) = look.options.history else { return };
+    for file in past.iter().filter(|file| is_of_record(&file.path)) {
+        if look.bytes(&file.path) == Some(file.bytes.as_slice()) {
+            continue;
+        }
+        let commit: String = escape(&file.commit).chars().take(40).collect();
+        let what = format!("commit {commit} has it, and a later one changed or removed it: a record only grows");
+        look.refuse(Check::RecordFiles, &file.path, what).hint =
+            Some("`git log -- PATH` says who did it; ask them why".to_string());
+    }
+}
+
+/// Whether the path lies in a record, and not where people edit plans.
+fn is_of_record(path: &str) -> bool {
+    let rest = path.strip_prefix("ceremony/").and_then(|rest| rest.split_once('/'));
+    rest.is_some_and(|(folder, _)| folder != "plans")
+}
+
+/// Every proposal of a record that did not become the root of its version.
+pub(super) fn in_records<'a>(
+    look: &mut Look<'_>,
+    proposals: impl Iterator<Item = (&'a Held, &'a Proposed)>,
+    published: Option<&Published>,
+) {
+    // By version: the first record with a quorum for it, where nothing is published yet.
+    let mut complete: BTreeMap<u64, (&String, Digest)> = BTreeMap::new();
+    for (held, proposed) in proposals {
+        let dir = &held.record.dir;
+        let now = published.and_then(|published| published.roots.get(&proposed.version));
+        let (have, need) = (proposed.signed.len(), proposed.threshold);
+        if held.assembled().is_some() || now.is_some_and(|root| root.payload().digest() == proposed.payload) {
+            continue;
+        }
+        let mut other = now.is_some();
+        if now.is_none() && have >= need {
+            let (_, first) = complete.entry(proposed.version).or_insert((dir, proposed.payload));
+            other = *first != proposed.payload;
+        }
+        if other && have >= need {
+            let what = format!("{have} holders signed another root {}: {}", proposed.version, proposed.payload);
+            look.refuse(Check::RootRival, dir, what).hint =
+                Some("a quorum on a payload is a valid root for ever".to_string());
+        } else if held.ceremony.aborted.is_some() && have > 0 {
+            let missing = need.saturating_sub(have);
+            let what = format!(
+                "{have} holders signed the root {} that was abandoned; {missing} more make it valid",
+                proposed.payload
+            );
+            look.warn(Check::RootRival, dir, what);
+        }
+    }
+}
+
+/// What a choice between the branches of a fork set aside: it does not count in the record, and its signatures are as good
+/// as any.
+pub(super) fn set_aside(look: &mut Look<'_>, held: &Held, published: Option<&Published>) {
+    let (dir, aside) = (&held.record.dir, &held.record.set_aside);
+    if aside.is_empty() {
+        return;
+    }
+    let events = if aside.len() == 1 { "1 event".to_string() } else { format!("{} events", aside.len()) };
+    let paths: Vec<String> = aside.iter().map(|logged| logged.event.path()).collect();
+    let what = format!("{events} set aside, which an event chose not to count: {}", paths.join(", "));
+    look.warn(Check::LogFork, dir, what).hint = Some("read them: one may say what somebody wants unsaid".to_string());
+    look.caveats.push(format!("{events} of {dir} set aside"));
+
+    let lying = keys_lying_in(look, dir);
+    let keys: Vec<&PublicKey> = lying.iter().map(|(_, key)| key).collect();
+    let need = held.ceremony.threshold();
+    for logged in aside {
+        let Deed::Proposed { root, .. } = &logged.event.deed else { continue };
+        let path = format!("{dir}/signatures/root-{root}/payload.json");
+        let Some(payload) = look.bytes(&path).and_then(|bytes| Payload::from_canonical(bytes).ok()) else { continue };
+        let is_published = |root: &Metadata<Root>| root.payload().digest() == payload.digest();
+        if published.is_some_and(|published| published.roots.values().any(is_published)) {
+            continue;
+        }
+        match collect(look.tree, dir, SignedRole::Root, &payload, &keys, look.verifier).valid.len() {
+            0 => {}
+            have if have >= need => {
+                let what = format!("{have} holders signed a root that was set aside");
+                look.refuse(Check::RootRival, &path, what).hint =
+                    Some("a quorum on a payload is a valid root for ever".to_string());
+            }
+            have => {
+                let what =
+                    format!("{have} holders signed a root that was set aside; {} more make it valid", need - have);
+                look.warn(Check::RootRival, &path, what);
+            }
+        }
+    }
+}

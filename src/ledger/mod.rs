@@ -1,0 +1,85 @@
+//! The ledger: a git repository that holds a trust root, on libgit2.
+//!
+//! Rules:
+//! 1. Objects are on disk before the branch moves, the branch moves by compare-and-swap, and the working tree follows.
+//!    A process that is killed between two of these leaves something that the next start finishes.
+//! 2. Only `ceremony/`, `root/` and `.gitattributes` are read and written. Other files of the repository are carried
+//!    along unseen.
+//! 3. What people changed is never overwritten. A file is ours to restore only if it is missing, or equals what a parent
+//!    of the newest commit holds.
+//! 4. No symbolic link is followed inside a repository or a folder, for reading or for writing.
+//! 5. Reading is bounded in entries, bytes and depth, and nothing that a repository holds is executed.
+//! 6. The network is the person's own `git`; nothing here opens a connection.
+
+mod git;
+mod lock;
+mod read;
+mod repair;
+mod sign;
+mod worktree;
+
+pub use git::{GITATTRIBUTES, GitLedger, Identity};
+pub use read::{Change, Difference, Past, Reading, read_all, read_dir};
+
+use std::path::Path;
+
+use trustroot_core::text;
+
+use crate::seams::LedgerError;
+
+/// The folders and the file that belong to a trust root, at the top of its repository.
+const TOPS: [&str; 3] = [".gitattributes", "ceremony", "root"];
+/// The most entries, files and folders together, that are read at once.
+const MAX_ENTRIES: usize = 20_000;
+/// The most bytes of one file.
+const MAX_FILE: usize = 64 << 20;
+/// The most bytes of all files together.
+const MAX_TOTAL: usize = 512 << 20;
+/// The deepest folder, counted from the top.
+const MAX_DEPTH: usize = 32;
+/// What the files are called that exist while a file of the working tree is written.
+const TEMPORARY: &str = ".trustroot-";
+
+/// `path`, as it is shown.
+fn shown(path: &Path) -> String {
+    text::escape(&path.to_string_lossy())
+}
+
+/// A failure of the system or of libgit2 at `path`.
+fn io(path: &Path, reason: impl std::fmt::Display) -> LedgerError {
+    LedgerError::Io { path: shown(path), reason: text::escape(&reason.to_string()) }
+}
+
+/// What is counted while files are read, so that a hostile repository ends in a refusal and not in a full memory.
+#[derive(Default)]
+struct Budget {
+    entries: usize,
+    bytes: usize,
+}
+
+impl Budget {
+    /// Counts one file or folder at `depth`.
+    fn entry(&mut self, depth: usize) -> Result<(), LedgerError> {
+        self.entries += 1;
+        if self.entries > MAX_ENTRIES {
+            return Err(LedgerError::Limit(format!("more than {MAX_ENTRIES} files and folders")));
+        }
+        if depth > MAX_DEPTH {
+            return Err(LedgerError::Limit(format!("folders more than {MAX_DEPTH} deep")));
+        }
+        Ok(())
+    }
+
+    /// Counts the `size` bytes of the file at `path`, before they are read.
+    fn file(&mut self, path: &str, size: u64) -> Result<(), LedgerError> {
+        let size = usize::try_from(size).unwrap_or(usize::MAX);
+        if size > MAX_FILE {
+            return Err(LedgerError::Limit(format!("{} is larger than 64 MiB", text::escape(path))));
+        }
+        self.bytes += size;
+        if self.bytes > MAX_TOTAL {
+            return Err(LedgerError::Limit("files of more than 512 MiB together".to_owned()));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,395 @@
+//! Reading a trust root: from a commit, from its history, or from a plain folder. Nothing here writes.
+//!
+//! Rules:
+//! 1. A commit is read from git's objects, never from the working tree.
+//! 2. Every object's header is looked at before its bytes are loaded, and everything loaded is counted.
+//! 3. What is no plain file (an executable, a link, a submodule, a name that no file can have) is reported as
+//!    [`Entry::Odd`], not skipped.
+
+use std::collections::{BTreeMap, HashSet};
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use git2::{ErrorCode, ObjectType, Oid, Repository, RepositoryOpenFlags, Sort};
+use trustroot_core::text;
+use trustroot_core::tree::{Entry, Tree};
+
+use super::worktree::Worktree;
+use super::{Budget, TOPS, io, shown};
+use crate::seams::{Head, LedgerError};
+
+/// The most commits that [`Reading::history`] walks.
+const MAX_COMMITS: usize = 1_000_000;
+
+/// A repository that is only read: any branch, a detached `HEAD`, a bare clone, and while a ceremony writes to it.
+pub struct Reading {
+    pub(super) repo: Repository,
+    pub(super) path: PathBuf,
+}
+
+/// A file as it stood in some commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Past {
+    /// The path from the top of the repository.
+    pub path: String,
+    /// The full id of the earliest commit found that holds these bytes at this path.
+    pub commit: String,
+    /// The bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// A place where the working tree is not what the newest commit holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// The path from the top of the repository, not escaped.
+    pub path: String,
+    /// How it differs.
+    pub change: Change,
+}
+
+/// How a file of the working tree differs from the newest commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Other bytes.
+    Bytes,
+    /// The commit has it, the working tree does not.
+    Missing,
+    /// The working tree has it, the commit does not.
+    Added,
+    /// One of the two is no plain file; the text says what.
+    Odd(&'static str),
+}
+
+/// A file of a commit, without its bytes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Named {
+    Blob(Oid),
+    Odd(&'static str),
+}
+
+impl Named {
+    /// The blob, if it is a plain file.
+    pub(super) fn blob(&self) -> Option<Oid> {
+        match self {
+            Self::Blob(id) => Some(*id),
+            Self::Odd(_) => None,
+        }
+    }
+}
+
+impl Reading {
+    /// Opens the repository that `path` lies in.
+    ///
+    /// # Errors
+    /// [`LedgerError::NotFound`], [`LedgerError::Foreign`] or [`LedgerError::Io`].
+    pub fn open(path: &Path) -> Result<Self, LedgerError> {
+        let none: [&OsStr; 0] = [];
+        let repo =
+            Repository::open_ext(path, RepositoryOpenFlags::CROSS_FS, none).map_err(|error| match error.code() {
+                ErrorCode::NotFound => LedgerError::NotFound(shown(path)),
+                ErrorCode::Owner => LedgerError::Foreign(shown(path)),
+                _ => io(path, error.message()),
+            })?;
+        let path = repo.workdir().unwrap_or_else(|| repo.path()).to_owned();
+        Ok(Self { repo, path })
+    }
+
+    /// The top of the working tree, or the repository itself if it is bare.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether there is no working tree.
+    pub fn is_bare(&self) -> bool {
+        self.repo.is_bare()
+    }
+
+    /// Whether the clone was cut short (`git clone --depth`, or by grafts), so that its history proves nothing about what came before.
+    pub fn is_shallow(&self) -> bool {
+        self.repo.is_shallow() || self.repo.commondir().join("info/grafts").exists()
+    }
+
+    /// The files of the commit that is checked out.
+    ///
+    /// # Errors
+    /// [`LedgerError::Limit`] or [`LedgerError::Io`].
+    pub fn head(&self) -> Result<Head, LedgerError> {
+        let Some(commit) = self.head_commit()? else {
+            return Ok(Head { commit: None, tree: Tree::new() });
+        };
+        self.files(&commit)
+    }
+
+    /// The files of the commit with the full id `commit`.
+    ///
+    /// # Errors
+    /// [`LedgerError::Limit`], or [`LedgerError::Io`] if there is no such commit.
+    pub fn at(&self, commit: &str) -> Result<Head, LedgerError> {
+        // Shorter texts would be padded by git2.
+        if commit.len() != 40 {
+            return Err(self.io("a commit is named by 40 hexadecimal digits"));
+        }
+        let id = Oid::from_str(commit).map_err(|error| self.git(&error))?;
+        self.files(&self.repo.find_commit(id).map_err(|error| self.git(&error))?)
+    }
+
+    /// Every distinct content that any `*.json` directly in `folder` ever had, in any commit that any branch, tag or
+    /// other reference reaches; the earliest commits first. Links and folders are passed over.
+    ///
+    /// # Errors
+    /// [`LedgerError::Limit`], or [`LedgerError::Io`] if objects are missing.
+    pub fn history(&self, folder: &str) -> Result<Vec<Past>, LedgerError> {
+        let git = |error: git2::Error| self.git(&error);
+        let mut walk = self.repo.revwalk().map_err(git)?;
+        walk.push_glob("refs/*").map_err(git)?;
+        if let Some(head) = self.head_commit()? {
+            walk.push(head.id()).map_err(git)?;
+        }
+        walk.set_sorting(Sort::TOPOLOGICAL | Sort::TIME | Sort::REVERSE).map_err(git)?;
+        let odb = self.repo.odb().map_err(git)?;
+        let mut trees = HashSet::new();
+        let mut files = HashSet::new();
+        let mut found = Vec::new();
+        let mut budget = Budget::default();
+        for (number, id) in walk.enumerate() {
+            if number >= MAX_COMMITS {
+                return Err(LedgerError::Limit(format!("more than {MAX_COMMITS} commits")));
+            }
+            let commit = self.repo.find_commit(id.map_err(git)?).map_err(git)?;
+            let tree = match commit.tree().map_err(git)?.get_path(Path::new(folder)) {
+                Ok(entry) if entry.kind() == Some(ObjectType::Tree) => entry.id(),
+                Ok(_) => continue,
+                Err(error) if error.code() == ErrorCode::NotFound => continue,
+                Err(error) => return Err(git(error)),
+            };
+            if !trees.insert(tree) {
+                continue;
+            }
+            for entry in &self.repo.find_tree(tree).map_err(git)? {
+                let Ok(name) = entry.name() else { continue };
+                let plain = entry.kind() == Some(ObjectType::Blob) && entry.filemode_raw() != 0o120_000;
+                if !plain || !name.ends_with(".json") || !files.insert((name.to_owned(), entry.id())) {
+                    continue;
+                }
+                let path = format!("{folder}/{name}");
+                budget.entry(1)?;
+                let bytes = self.blob(&odb, &path, entry.id(), &mut budget)?;
+                found.push(Past { path, commit: commit.id().to_string(), bytes });
+            }
+        }
+        Ok(found)
+    }
+
+    /// What a commit that is an ancestor of the one checked out held below `folder`, and a later one changed or removed,
+    /// unless it stands there again. Where history was cut, only what is there is looked at.
+    ///
+    /// # Errors
+    /// [`LedgerError::Limit`], or [`LedgerError::Io`] if objects are missing.
+    pub fn lost(&self, folder: &str) -> Result<Vec<Past>, LedgerError> {
+        let git = |error: git2::Error| self.git(&error);
+        let Some(head) = self.head_commit()? else { return Ok(Vec::new()) };
+        let now = self.names(&head)?;
+        let mut walk = self.repo.revwalk().map_err(git)?;
+        walk.push(head.id()).map_err(git)?;
+        let odb = self.repo.odb().map_err(git)?;
+        let mut options = git2::DiffOptions::new();
+        options.disable_pathspec_match(true).pathspec(folder).ignore_submodules(true).skip_binary_check(true);
+        let mut seen = HashSet::new();
+        let mut found = Vec::new();
+        let mut budget = Budget::default();
+        for (number, id) in walk.enumerate() {
+            if number >= MAX_COMMITS {
+                return Err(LedgerError::Limit(format!("more than {MAX_COMMITS} commits")));
+            }
+            let commit = self.repo.find_commit(id.map_err(git)?).map_err(git)?;
+            let tree = commit.tree().map_err(git)?;
+            for parent in commit.parent_ids() {
+                let parent = match self.repo.find_commit(parent) {
+                    Ok(parent) => parent,
+                    Err(error) if error.code() == ErrorCode::NotFound && self.is_shallow() => continue,
+                    Err(error) => return Err(git(error)),
+                };
+                let before = parent.tree().map_err(git)?;
+                let diff = self.repo.diff_tree_to_tree(Some(&before), Some(&tree), Some(&mut options)).map_err(git)?;
+                for delta in diff.deltas() {
+                    let old = delta.old_file();
+                    let plain = old.exists() && old.mode() == git2::FileMode::Blob;
+                    let Some(path) = old.path_bytes().and_then(|path| std::str::from_utf8(path).ok()) else { continue };
+                    let stands = now.get(path).and_then(Named::blob) == Some(old.id());
+                    if !plain || stands || !seen.insert((path.to_owned(), old.id())) {
+                        continue;
+                    }
+                    budget.entry(1)?;
+                    let bytes = self.blob(&odb, path, old.id(), &mut budget)?;
+                    found.push(Past { path: path.to_owned(), commit: parent.id().to_string(), bytes });
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Where the working tree differs from the commit that is checked out, under `ceremony/`, `root/` and at
+    /// `.gitattributes`, in order of paths. Ignored files count.
+    ///
+    /// # Errors
+    /// [`LedgerError::Limit`] or [`LedgerError::Io`]; a bare repository has no working tree.
+    pub fn differences(&self) -> Result<Vec<Difference>, LedgerError> {
+        let mut held = match self.head_commit()? {
+            Some(commit) => self.names(&commit)?,
+            None => BTreeMap::new(),
+        };
+        let mut found = Vec::new();
+        self.worktree()?.walk(Some(&TOPS), &mut Budget::default(), &mut |path, entry| {
+            let change = match (held.remove(&path), entry) {
+                (Some(Named::Odd(what)), _) | (_, Entry::Odd(what)) => Some(Change::Odd(what)),
+                (None, Entry::File(_)) => Some(Change::Added),
+                (Some(Named::Blob(id)), Entry::File(bytes)) => {
+                    let same = Oid::hash_object(ObjectType::Blob, &bytes).map_err(|error| self.git(&error))? == id;
+                    (!same).then_some(Change::Bytes)
+                }
+            };
+            found.extend(change.map(|change| Difference { path, change }));
+            Ok(())
+        })?;
+        found.extend(held.into_keys().map(|path| Difference { path, change: Change::Missing }));
+        found.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(found)
+    }
+
+    /// The working tree.
+    pub(super) fn worktree(&self) -> Result<Worktree<'_>, LedgerError> {
+        let Some(path) = self.repo.workdir() else {
+            return Err(self.io("the repository is bare: it has no working tree"));
+        };
+        let modes = self.repo.config().and_then(|config| config.get_bool("core.filemode")).unwrap_or(true);
+        Worktree::open(path, modes)
+    }
+
+    /// The commit that is checked out; nothing before the first.
+    pub(super) fn head_commit(&self) -> Result<Option<git2::Commit<'_>>, LedgerError> {
+        match self.repo.head() {
+            Ok(head) => head.peel_to_commit().map(Some).map_err(|error| self.git(&error)),
+            Err(error) if error.code() == ErrorCode::UnbornBranch => Ok(None),
+            Err(error) => Err(self.git(&error)),
+        }
+    }
+
+    /// The files of `commit`, with their bytes.
+    pub(super) fn files(&self, commit: &git2::Commit<'_>) -> Result<Head, LedgerError> {
+        let odb = self.repo.odb().map_err(|error| self.git(&error))?;
+        let mut budget = Budget::default();
+        let mut tree = Tree::new();
+        for (path, named) in self.names(commit)? {
+            let entry = match named {
+                Named::Blob(id) => Entry::File(self.blob(&odb, &path, id, &mut budget)?),
+                Named::Odd(what) => Entry::Odd(what),
+            };
+            tree.insert(path, entry);
+        }
+        Ok(Head { commit: Some(commit.id().to_string()), tree })
+    }
+
+    /// The files of `commit`, without their bytes.
+    pub(super) fn names(&self, commit: &git2::Commit<'_>) -> Result<BTreeMap<String, Named>, LedgerError> {
+        let mut names = BTreeMap::new();
+        let mut budget = Budget::default();
+        let top = commit.tree().map_err(|error| self.git(&error))?;
+        for entry in &top {
+            if let Ok(name) = entry.name()
+                && is_top(name)
+            {
+                self.name(&entry, "", 1, &mut budget, &mut names)?;
+            }
+        }
+        Ok(names)
+    }
+
+    fn name(
+        &self,
+        entry: &git2::TreeEntry<'_>,
+        prefix: &str,
+        depth: usize,
+        budget: &mut Budget,
+        names: &mut BTreeMap<String, Named>,
+    ) -> Result<(), LedgerError> {
+        budget.entry(depth)?;
+        let (path, named) = match entry.name() {
+            Ok(name) if is_name(name) => (format!("{prefix}{name}"), None),
+            _ => {
+                let name = text::escape(&String::from_utf8_lossy(entry.name_bytes()));
+                (format!("{prefix}{name}"), Some(Named::Odd("a name that no file can have")))
+            }
+        };
+        let named = match (named, entry.filemode_raw()) {
+            (Some(odd), _) => odd,
+            (None, 0o040_000) => {
+                let tree = self.repo.find_tree(entry.id()).map_err(|error| self.git(&error))?;
+                for inner in &tree {
+                    self.name(&inner, &format!("{path}/"), depth + 1, budget, names)?;
+                }
+                return Ok(());
+            }
+            (None, 0o100_644) => Named::Blob(entry.id()),
+            (None, 0o100_755) => Named::Odd("an executable file"),
+            (None, 0o120_000) => Named::Odd("a symbolic link"),
+            (None, 0o160_000) => Named::Odd("a submodule"),
+            (None, _) => Named::Odd("a file of an unknown mode"),
+        };
+        names.entry(path).and_modify(|twice| *twice = Named::Odd("two entries of one name")).or_insert(named);
+        Ok(())
+    }
+
+    fn blob(&self, odb: &git2::Odb<'_>, path: &str, id: Oid, budget: &mut Budget) -> Result<Vec<u8>, LedgerError> {
+        let (size, kind) = odb.read_header(id).map_err(|error| self.git(&error))?;
+        if kind != ObjectType::Blob {
+            return Err(self.io(format!("{path} is no file but a {kind}")));
+        }
+        budget.file(path, size as u64)?;
+        Ok(odb.read(id).map_err(|error| self.git(&error))?.data().to_vec())
+    }
+
+    /// A failure at this repository.
+    pub(super) fn io(&self, reason: impl std::fmt::Display) -> LedgerError {
+        io(&self.path, reason)
+    }
+
+    /// What libgit2 said.
+    pub(super) fn git(&self, error: &git2::Error) -> LedgerError {
+        io(&self.path, error.message())
+    }
+}
+
+/// Reads the trust root in the plain folder `path`, as if it were a commit: `ceremony/`, `root/` and `.gitattributes`.
+///
+/// # Errors
+/// [`LedgerError::Limit`] or [`LedgerError::Io`].
+pub fn read_dir(path: &Path) -> Result<Tree, LedgerError> {
+    read_folder(path, Some(&TOPS))
+}
+
+/// Reads every file in the plain folder `path` and below, except in a `.git` at its top.
+///
+/// # Errors
+/// [`LedgerError::Limit`] or [`LedgerError::Io`].
+pub fn read_all(path: &Path) -> Result<Tree, LedgerError> {
+    read_folder(path, None)
+}
+
+fn read_folder(path: &Path, tops: Option<&[&str]>) -> Result<Tree, LedgerError> {
+    let mut tree = Tree::new();
+    Worktree::open(path, true)?.walk(tops, &mut Budget::default(), &mut |path, entry| {
+        tree.insert(path, entry);
+        Ok(())
+    })?;
+    Ok(tree)
+}
+
+/// Whether a name at the top belongs to a trust root, or is taken for one that does by a file system that has no case.
+pub(super) fn is_top(name: &str) -> bool {
+    TOPS.iter().any(|top| top.eq_ignore_ascii_case(name))
+}
+
+/// Whether `name` can be a file's name in every clone.
+pub(super) fn is_name(name: &str) -> bool {
+    !name.is_empty() && name != "." && name != ".." && !name.contains('/') && !name.eq_ignore_ascii_case(".git")
+}

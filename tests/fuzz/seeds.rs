@@ -1,0 +1,122 @@
+//! Writes the corpora that fuzzing starts from, out of a finished rehearsal with one holder.
+//!
+//!     trustroot rehearse --auto --seed fuzz --holders 1 --threshold 1 --dir FOLDER
+//!     cargo run --example seeds -- FOLDER
+//!
+//! The same rehearsal gives the same corpora.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use trustroot_core::attestation::anchor::{certificate_from_pem, vendors};
+use trustroot_core::digest::Digest;
+use trustroot_core::words;
+
+fn main() {
+    let room = PathBuf::from(std::env::args().nth(1).expect("the folder of a rehearsal"));
+    let all = files(&room, &room);
+    let named = |part: &str| {
+        let found = all.iter().find(|(path, _)| path.contains(part));
+        found.unwrap_or_else(|| panic!("no {part} in the rehearsal")).1.clone()
+    };
+    let events: Vec<_> = all.iter().filter(|(path, _)| path.contains("/log/")).map(|(_, bytes)| bytes).collect();
+
+    for (name, part) in [("root", "/root-"), ("targets", "/targets-")] {
+        let payload = all.iter().find(|(path, _)| path.contains(part) && path.ends_with("payload.json"));
+        let payload = &payload.expect("a payload").1;
+        seed("payload", name, payload);
+        seed("review", name, payload);
+    }
+    for (name, file) in
+        [("root", "root/1.root"), ("targets", "1.targets"), ("snapshot", "1.snapshot"), ("timestamp", "timestamp.json")]
+    {
+        seed("metadata", name, &named(file));
+        seed("json", name, &named(file));
+    }
+    seed("metadata", "delegations", DELEGATIONS.as_bytes());
+    let root = named("root/1.root");
+    // Not signed, but signatures always count there.
+    let second = String::from_utf8(root.clone()).expect("JSON").replace("\"version\":1", "\"version\":2");
+    seed("chain", "two", &[&root, &b"\0"[..], second.as_bytes()].concat());
+    seed("plan", "toml", &named("plans/rehearsal.toml"));
+    seed("plan", "json", &named("/plan.json"));
+    for (i, event) in events.iter().enumerate() {
+        seed("event", &format!("{:02}", i + 1), event);
+    }
+    let signature = |(path, _): &&(String, Vec<u8>)| path.contains("/signatures/") && !path.ends_with("payload.json");
+    for (path, bytes) in all.iter().filter(signature) {
+        seed("signature_file", if path.contains("/root-") { "root" } else { "targets" }, bytes);
+    }
+    let pem = |part: &str| String::from_utf8(named(part)).expect("PEM");
+    let (slot, device) = (pem("attestation-9c.pem"), pem("f9-intermediate.pem"));
+    let pems = [
+        ("slot", slot.as_str()),
+        ("device", &device),
+        ("public.pem", &pem("public.pem")),
+        ("rsa", vendors::YUBICO_PIV_CA_1),
+    ];
+    for (name, pem) in pems {
+        seed("certificate", name, pem.as_bytes());
+    }
+    let der = |pem: &str| certificate_from_pem(pem).expect("a certificate");
+    let measured = |der: Vec<u8>| [&u16::try_from(der.len()).expect("short").to_be_bytes()[..], &der].concat();
+    let chain = [der(&slot), der(&device), der(vendors::YUBICO_INTERMEDIATES[0])];
+    seed("attestation", "chain", &chain.map(measured).concat());
+    seed("ssh", "signed", SSH.as_bytes());
+    seed("words", "empty", words::words(&Digest::of(b"")).join(" ").as_bytes());
+    for (name, text) in [("strict", "2026-01-05T10:00:00Z"), ("lenient", "2021-12-18T13:28:12.99-06:00")] {
+        seed("time", name, &[&86_400_i64.to_le_bytes()[..], text.as_bytes()].concat());
+    }
+    seed("text", "foreign", "Zoë \\ \u{1b}[2J \u{202e} \u{1d173}".as_bytes());
+
+    // Without the pages, which are made from it and long.
+    let mut record = Vec::new();
+    let evidence = |path: &str| path.contains("/keys/") || path.contains("/signatures/") || path.starts_with("root/");
+    let is_plan = |(path, _): &&(String, Vec<u8>)| path.ends_with("/plan.json");
+    for (path, bytes) in all.iter().filter(is_plan).chain(all.iter().filter(|file| !is_plan(file))) {
+        let shown = match path.as_str() {
+            path if path.contains("/log/") => "",
+            path if evidence(path) || path.ends_with("/plan.json") => path,
+            _ => continue,
+        };
+        record.extend([shown.as_bytes(), b"\n", bytes, b"\0"].concat());
+    }
+    seed("record", "whole", &record);
+    seed("trust_root", "whole", &record);
+}
+
+fn seed(target: &str, name: &str, bytes: &[u8]) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds").join(target);
+    fs::create_dir_all(&folder).expect("a folder");
+    fs::write(folder.join(name), bytes).expect("a seed");
+}
+
+/// The files below `folder`, in the order of their paths, without git's own.
+fn files(top: &Path, folder: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() && !path.ends_with(".git") {
+            found.extend(files(top, &path));
+        } else if path.is_file() {
+            let name = path.strip_prefix(top).expect("below the top").to_string_lossy().into_owned();
+            found.push((name, fs::read(&path).expect("a file")));
+        }
+    }
+    found.sort();
+    found
+}
+
+/// Targets with both kinds of paths and a delegated key.
+const DELEGATIONS: &str = r#"{"signatures":[],"signed":{"_type":"targets","delegations":{"keys":{"aa":{"keytype":"ed25519","keyval":{"public":"d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"},"scheme":"ed25519"}},"roles":[{"keyids":["aa"],"name":"a","paths":["a/*.txt","?"],"terminating":true,"threshold":1},{"keyids":["aa"],"name":"b","path_hash_prefixes":["0","ff"],"terminating":false,"threshold":1}]},"expires":"2030-01-01T00:00:00Z","spec_version":"1.0.31","targets":{"a/b.txt":{"custom":{"x":1},"hashes":{"sha256":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"},"length":0}},"version":1}}"#;
+
+/// A key, its signature by `ssh-keygen -Y sign -n trustroot-event`, and what was signed.
+const SSH: &str = concat!(
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPkp9ZLGdujvKd+oxTq/dxfX/jemdCGwO2gupiAdsgnc seed\0",
+    "-----BEGIN SSH SIGNATURE-----\n",
+    "U1NIU0lHAAAAAQAAADMAAAALc3NoLWVkMjU1MTkAAAAg+Sn1ksZ26O8p36jFOr93F9f+N6\n",
+    "Z0IbA7aC6mIB2yCdwAAAAPdHJ1c3Ryb290LWV2ZW50AAAAAAAAAAZzaGE1MTIAAABTAAAA\n",
+    "C3NzaC1lZDI1NTE5AAAAQDje/35fQqQ83VLhzHmjHIBrwgoQosE8o2wm4wnaEsAOuz10iQ\n",
+    "72VdcQYpHOmOxfZK/Qh0f2+A1SwUWLVpLjxQw=\n",
+    "-----END SSH SIGNATURE-----\n",
+    "\0what was done"
+);

@@ -1,0 +1,13 @@
+//! Digests as words. What is taken is the words of one digest, and what they are asked for by place.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use trustroot_core::words;
+
+fuzz_target!(|text: &str| match words::parse(text) {
+    Ok(digest) => {
+        assert_eq!(words::parse(&words::words(&digest).join(" ")), Ok(digest));
+        assert!(words::answers(&digest, &(1..=words::COUNT).collect::<Vec<_>>(), text));
+    }
+    Err(error) => assert!(!error.to_string().contains(char::is_control), "{error}"),
+});

@@ -1,0 +1,393 @@
+//! Vectors: small files with one failure each, and for each failure a file beside it that passes.
+//!
+//! Rules:
+//! 1. A vector lies in the folder of its check. `<name>.<kind>` is what is read, `<name>.expect` says which check has to
+//!    report, at which level, and what reads it; another program can go by these files alone.
+//! 2. The check reports, at that level, alone, and nothing weighs more. A vector that passes has nothing refused, and
+//!    nothing of its check above a note.
+//! 3. Each vector is written by a function here, and what is committed is what that function writes, byte for byte.
+//!    `VECTORS=write cargo test --test vectors` writes them anew.
+//! 4. Every check has a vector that fails and one that passes, or stands in [`ELSEWHERE`] with the test that shows both.
+
+mod attestations;
+mod make;
+mod metadata;
+mod plans;
+mod records;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use trustroot_core::attestation::anchor::{Anchors, certificate_from_pem};
+use trustroot_core::attestation::verify::{Expected, examine};
+use trustroot_core::check::{Check, Finding, Level};
+use trustroot_core::event::Event;
+use trustroot_core::lint::{Proposal, lint};
+use trustroot_core::metadata::{Body, Metadata, Refusal, root::Root, snapshot::Snapshot, targets::Targets, timestamp};
+use trustroot_core::payload::Payload;
+use trustroot_core::plan::{self, Plan};
+use trustroot_core::record::Record;
+use trustroot_core::replay::replay;
+use trustroot_core::sigfile::{SignatureFile, SignedRole, collect};
+use trustroot_core::signature::Portable;
+use trustroot_core::tree::{Entry, Tree};
+use trustroot_core::trusted::{CurrentRoot, Floor, TrustedRoot};
+use trustroot_core::verify::roots::verify_roots;
+
+use make::{holders, key, now, online, signed};
+
+/// Who reads a vector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// The reader of metadata.
+    Root,
+    Timestamp,
+    Snapshot,
+    Targets,
+    /// The chain of roots, as `1.root.json` alone, as `2.root.json` and as `3.root.json` after the base's first root.
+    FirstRoot,
+    SecondRoot,
+    ThirdRoot,
+    /// A client at [`now`], in the place of one file of the base.
+    SetRoot,
+    SetTimestamp,
+    SetSnapshot,
+    SetTargets,
+    /// A client that has stored [`metadata::stored_timestamp`].
+    NextTimestamp,
+    /// The lint of a proposal, beside the base's targets.
+    ProposedRoot,
+    /// The reader of plans, and the lint.
+    Plan,
+    /// The reader of frozen plans.
+    FrozenPlan,
+    /// The reader of events.
+    Event,
+    /// The reader of a record, and the replay.
+    Record,
+    /// The collector of signatures over [`metadata::signed_payload`].
+    Signature,
+    /// The examiner of attestations: key 1, [`attestations::SERIAL`], slot 9c, firmware from 5.7.4, a rehearsal.
+    Attestation,
+    /// The same with firmware from 4.3.5.
+    OldAttestation,
+    /// The same in production.
+    ProductionAttestation,
+}
+
+impl Kind {
+    /// What the header calls it, and what the file's name ends with.
+    fn name(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Root => ("root", "json"),
+            Self::Timestamp => ("timestamp", "json"),
+            Self::Snapshot => ("snapshot", "json"),
+            Self::Targets => ("targets", "json"),
+            Self::FirstRoot => ("first root", "json"),
+            Self::SecondRoot => ("second root", "json"),
+            Self::ThirdRoot => ("third root", "json"),
+            Self::SetRoot => ("root of a set", "json"),
+            Self::SetTimestamp => ("timestamp of a set", "json"),
+            Self::SetSnapshot => ("snapshot of a set", "json"),
+            Self::SetTargets => ("targets of a set", "json"),
+            Self::NextTimestamp => ("next timestamp", "json"),
+            Self::ProposedRoot => ("proposed root", "payload"),
+            Self::Plan => ("plan", "toml"),
+            Self::FrozenPlan => ("frozen plan", "json"),
+            Self::Event => ("event", "json"),
+            Self::Record => ("record", "json"),
+            Self::Signature => ("signature file", "json"),
+            Self::Attestation => ("attestation", "pem"),
+            Self::OldAttestation => ("attestation, firmware from 4.3.5", "pem"),
+            Self::ProductionAttestation => ("attestation in production", "pem"),
+        }
+    }
+}
+
+/// One file, and what has to be found in it.
+pub(crate) struct Vector {
+    pub(crate) check: Check,
+    pub(crate) name: &'static str,
+    pub(crate) kind: Kind,
+    /// At which level the check reports; nothing if the vector passes.
+    pub(crate) level: Option<Level>,
+    pub(crate) bytes: Vec<u8>,
+}
+
+pub(crate) fn fails(check: Check, name: &'static str, kind: Kind, level: Level, bytes: Vec<u8>) -> Vector {
+    Vector { check, name, kind, level: Some(level), bytes }
+}
+
+pub(crate) fn passes(check: Check, name: &'static str, kind: Kind, bytes: Vec<u8>) -> Vector {
+    Vector { check, name, kind, level: None, bytes }
+}
+
+fn all() -> Vec<Vector> {
+    [
+        metadata::reading(),
+        metadata::keys(),
+        metadata::chains(),
+        metadata::sets(),
+        metadata::proposals(),
+        metadata::signature_files(),
+        plans::vectors(),
+        records::events(),
+        records::vectors(),
+        attestations::vectors(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+// ----------------------------------------------------------------------------------------------------------- judging
+
+fn outcome<T>(result: Result<T, Refusal>, findings: impl FnOnce(T) -> Vec<Finding>) -> Vec<Finding> {
+    result.map_or_else(|refusal| vec![refusal.into()], findings)
+}
+
+fn parsed<T: Body>(bytes: &[u8]) -> Vec<Finding> {
+    outcome(Metadata::<T>::parse("vector", bytes), |file| file.findings().to_vec())
+}
+
+fn chain(number: u64, bytes: &[u8]) -> Vec<Finding> {
+    let base = ("1.root.json".to_owned(), signed(&make::root(), &holders()));
+    let files = BTreeMap::from([base, (format!("{number}.root.json"), bytes.to_vec())]);
+    verify_roots(&files, false, &Portable).all_findings().cloned().collect()
+}
+
+fn current(root: &[u8]) -> Result<CurrentRoot, Refusal> {
+    TrustedRoot::pinned(root, &Portable)?.at(now())
+}
+
+/// A client that gets the base, with `bytes` in the place of one file.
+fn client(kind: Kind, bytes: &[u8]) -> Vec<Finding> {
+    let base = base();
+    let file = |of: Kind, name: &str| if of == kind { bytes.to_vec() } else { base[name].clone() };
+    let to_the_end = || {
+        let root = current(&file(Kind::SetRoot, "1.root.json"))?;
+        let timestamp = root.timestamp(&file(Kind::SetTimestamp, "timestamp.json"), &Floor::none(), &Portable)?;
+        if kind == Kind::SetTimestamp {
+            return Ok(Vec::new());
+        }
+        let snapshot = timestamp.snapshot(&file(Kind::SetSnapshot, "1.snapshot.json"), &Portable)?;
+        let targets = snapshot.targets(&file(Kind::SetTargets, "1.targets.json"), &Portable)?;
+        Ok(targets.findings())
+    };
+    outcome(to_the_end(), |findings| findings)
+}
+
+fn next_timestamp(bytes: &[u8]) -> Vec<Finding> {
+    let first = signed(&make::root(), &holders());
+    let since = TrustedRoot::pinned(&first, &Portable).unwrap();
+    let root = current(&first).unwrap();
+    let stored = signed(&metadata::stored_timestamp(), &[online()]);
+    let floor = Floor::from_local(&root, &since, Some(&stored), None, &Portable);
+    outcome(root.timestamp(bytes, &floor, &Portable), |_| Vec::new())
+}
+
+fn read_plan(result: Result<Plan, plan::parse::PlanError>) -> Vec<Finding> {
+    match result {
+        Ok(plan) => plan::lint::lint(&plan, Some(now())),
+        Err(error) => vec![Finding::new(Level::Refused, Check::PlanForm, "vector", error.to_string())],
+    }
+}
+
+fn read_record(bytes: &[u8]) -> Vec<Finding> {
+    let files = records::files(bytes);
+    let dir = files.keys().find_map(|path| path.strip_suffix("/plan.json")).unwrap().to_owned();
+    let tree: Tree = files.into_iter().map(|(path, bytes)| (path, Entry::File(bytes))).collect();
+    match Record::read(&tree, &dir) {
+        Ok(record) => replay(&record, &tree).err().into_iter().collect(),
+        Err(findings) => findings,
+    }
+}
+
+fn read_signature(bytes: &[u8]) -> Vec<Finding> {
+    let payload = metadata::signed_payload();
+    let path = trustroot_core::json::read::<SignatureFile>(bytes).map_or("x.json".to_owned(), |file| file.path());
+    let name = path.rsplit('/').next().unwrap();
+    let path = format!("record/signatures/targets-{}/{name}", payload.digest());
+    let tree = Tree::from([(path, Entry::File(bytes.to_vec()))]);
+    let keys = holders().map(|key| key.public());
+    let collected = collect(&tree, "record", SignedRole::Targets, &payload, &keys.each_ref(), &Portable);
+    assert_eq!(collected.valid.len() + collected.findings.len(), 1);
+    collected.findings
+}
+
+fn attestation(bytes: &[u8], minimum_firmware: (u8, u8, u8), rehearsal: bool) -> Vec<Finding> {
+    let text = std::str::from_utf8(bytes).unwrap();
+    let (slot, device) = text.split_at(text.rfind("-----BEGIN").unwrap());
+    let [slot, device] = [slot, device].map(|pem| certificate_from_pem(pem).unwrap());
+    let key = key(1).public();
+    let expected = Expected { key: &key, serial: attestations::SERIAL, slot: "9c", minimum_firmware, rehearsal };
+    examine(&slot, &device, &[], &expected, &Anchors::pinned()).findings
+}
+
+fn judge(kind: Kind, bytes: &[u8]) -> Vec<Finding> {
+    match kind {
+        Kind::Root => parsed::<Root>(bytes),
+        Kind::Timestamp => parsed::<timestamp::Timestamp>(bytes),
+        Kind::Snapshot => parsed::<Snapshot>(bytes),
+        Kind::Targets => parsed::<Targets>(bytes),
+        Kind::FirstRoot => chain(1, bytes),
+        Kind::SecondRoot => chain(2, bytes),
+        Kind::ThirdRoot => chain(3, bytes),
+        Kind::SetRoot | Kind::SetTimestamp | Kind::SetSnapshot | Kind::SetTargets => client(kind, bytes),
+        Kind::NextTimestamp => next_timestamp(bytes),
+        Kind::ProposedRoot => {
+            let targets = Payload::of(&make::targets());
+            let proposal =
+                Proposal { root: bytes, targets: targets.bytes(), old_root: None, old_targets: None, now: now() };
+            lint(&proposal)
+        }
+        Kind::Plan => read_plan(Plan::from_toml(std::str::from_utf8(bytes).unwrap())),
+        Kind::FrozenPlan => read_plan(Plan::from_json(bytes)),
+        Kind::Event => {
+            let refused = |error: String| Finding::new(Level::Refused, Check::LogForm, "vector", error);
+            Event::from_bytes(bytes).err().map(|error| refused(error.to_string())).into_iter().collect()
+        }
+        Kind::Record => read_record(bytes),
+        Kind::Signature => read_signature(bytes),
+        Kind::Attestation => attestation(bytes, (5, 7, 4), true),
+        Kind::OldAttestation => attestation(bytes, (4, 3, 5), true),
+        Kind::ProductionAttestation => attestation(bytes, (5, 7, 4), false),
+    }
+}
+
+#[test]
+fn each_vector_is_refused_by_its_check_alone_or_passes() {
+    let mut wrong = Vec::new();
+    for vector in all() {
+        let findings = judge(vector.kind, &vector.bytes);
+        let right = match vector.level {
+            Some(level) => {
+                let at: BTreeSet<Check> = findings.iter().filter(|f| f.level == level).map(|f| f.check).collect();
+                at == BTreeSet::from([vector.check]) && findings.iter().all(|finding| finding.level <= level)
+            }
+            None => {
+                findings.iter().all(|f| f.level < Level::Refused && (f.check != vector.check || f.level == Level::Note))
+            }
+        };
+        if !right {
+            let found: Vec<_> = findings.iter().map(|finding| format!("{:?} {finding}", finding.level)).collect();
+            wrong.push(format!("{} {} ({:?}): {found:#?}", vector.check, vector.name, vector.level));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+// ------------------------------------------------------------------------------------------------------------- files
+
+/// The repository that vectors of chains and clients go with.
+fn base() -> BTreeMap<String, Vec<u8>> {
+    BTreeMap::from([
+        ("1.root.json".to_owned(), signed(&make::root(), &holders())),
+        ("timestamp.json".to_owned(), signed(&make::timestamp(), &[online()])),
+        ("1.snapshot.json".to_owned(), signed(&make::snapshot(), &[online()])),
+        ("1.targets.json".to_owned(), signed(&make::targets(), &holders())),
+        ("stored-timestamp.json".to_owned(), signed(&metadata::stored_timestamp(), &[online()])),
+    ])
+}
+
+/// Every file, by its path below `tests/vectors`.
+fn written() -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut files: BTreeMap<PathBuf, Vec<u8>> =
+        base().into_iter().map(|(name, bytes)| (Path::new("base").join(name), bytes)).collect();
+    let mut put =
+        |path: PathBuf, bytes: Vec<u8>| assert!(files.insert(path.clone(), bytes).is_none(), "{path:?} twice");
+    for vector in all() {
+        let (reader, extension) = vector.kind.name();
+        let path = Path::new(vector.check.name()).join(vector.name);
+        let level = match vector.level {
+            None => "passes",
+            Some(Level::Refused) => "refused",
+            Some(Level::Warning) => "warning",
+            Some(Level::Lenient) => "lenient",
+            Some(Level::Note) => "note",
+        };
+        let header = format!("check: {}\nlevel: {level}\nread as: {reader}\n", vector.check);
+        let named = |extension: &str| PathBuf::from(format!("{}.{extension}", path.display()));
+        put(named(extension), vector.bytes);
+        put(named("expect"), header.into_bytes());
+    }
+    files
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors")
+}
+
+/// The files that lie in the folders of checks and of the base.
+fn lying() -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()) {
+        for file in fs::read_dir(&entry).unwrap().map(|file| file.unwrap().path()) {
+            found.insert(file.strip_prefix(folder()).unwrap().to_owned(), fs::read(&file).unwrap());
+        }
+    }
+    found
+}
+
+#[test]
+fn what_is_committed_is_what_is_written_here() {
+    let written = written();
+    if std::env::var_os("VECTORS").is_some_and(|value| value == "write") {
+        for path in lying().keys() {
+            fs::remove_file(folder().join(path)).unwrap();
+        }
+        for (path, bytes) in &written {
+            fs::create_dir_all(folder().join(path).parent().unwrap()).unwrap();
+            fs::write(folder().join(path), bytes).unwrap();
+        }
+    }
+    let lying = lying();
+    let names = |files: &BTreeMap<PathBuf, Vec<u8>>| files.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(&lying), names(&written), "VECTORS=write cargo test --test vectors");
+    for (path, bytes) in &written {
+        assert!(lying[path] == *bytes, "{} is not what is written here", path.display());
+    }
+}
+
+// ---------------------------------------------------------------------------------------------------------- coverage
+
+/// Checks that ask for more than one file: for each, the file and the test that shows what it refuses and what it passes.
+const ELSEWHERE: &[(Check, &str, &str)] = &[
+    (Check::RootRival, "tests/verify.rs", "another_valid_root_in_history_is_a_rival"),
+    (Check::MetaMissing, "src/core/trusted/tests.rs", "nothing_is_delegated_to_a_role_that_is_not_named"),
+    (Check::LogSigned, "tests/verify.rs", "ssh_signatures_beside_events_are_verified"),
+    (Check::RecordPages, "tests/verify.rs", "a_statement_changed_after_the_proposal_is_seen_by_the_pages_alone"),
+    (Check::RecordClosed, "tests/verify.rs", "every_beginning_of_a_ceremony_is_consistent_and_says_that_it_is_open"),
+    (Check::RootFiles, "tests/verify.rs", "the_other_form_of_a_signature_in_the_root_is_refused"),
+    (Check::RootRecord, "tests/verify.rs", "attestations_of_others_are_refused"),
+    (Check::ProposalBuilt, "tests/verify.rs", "attestations_of_others_are_refused"),
+    (Check::Rehearsal, "tests/verify.rs", "a_rehearsal_is_verified_only_as_one"),
+    (Check::Anchor, "tests/verify.rs", "an_anchor_ties_it_or_refuses_it"),
+    (Check::WorkingTree, "tests/verify.rs", "differences_of_the_working_tree_are_refused"),
+    (Check::NameTwin, "tests/verify.rs", "names_that_look_alike_are_refused"),
+    (Check::ReviewOneMachine, "tests/verify.rs", "exceptions_stand_in_the_headline_and_cannot_be_left_out"),
+    (Check::EnrolUnvouched, "tests/verify.rs", "a_key_that_one_person_vouched_for_is_refused"),
+    (Check::Exceptions, "tests/verify.rs", "exceptions_stand_in_the_headline_and_cannot_be_left_out"),
+    // No finding has this name: what our own client refuses is found under the rule that it broke.
+    (Check::ClientOurs, "src/core/trusted/tests.rs", "nothing_is_delegated_to_a_role_that_is_not_named"),
+    (Check::ClientOther, "src/judge/tough_client/tests.rs", "a_key_id_that_is_not_the_hash_of_its_key_is_refused"),
+];
+
+#[test]
+fn every_check_has_a_vector_that_fails_and_one_that_passes() {
+    let vectors = all();
+    for check in Check::ALL {
+        let has = |passes: bool| vectors.iter().any(|one| one.check == *check && one.level.is_none() == passes);
+        let elsewhere: Vec<_> = ELSEWHERE.iter().filter(|(other, ..)| other == check).collect();
+        match elsewhere.as_slice() {
+            [] => assert!(has(true) && has(false), "{check}: fails {}, passes {}", has(false), has(true)),
+            [(_, file, test)] => {
+                assert!(!has(false), "{check} has vectors; it need not stand in ELSEWHERE");
+                let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap();
+                assert!(text.contains(&format!("fn {test}(")), "{check}: {file} has no test {test}");
+            }
+            _ => panic!("{check} stands in ELSEWHERE twice"),
+        }
+    }
+}
