@@ -373,6 +373,23 @@ pub enum LedgerError {
     /// append-only. Nothing was changed.
     #[error("this must not be committed: {0}")]
     Unfit(String),
+    /// The repository is of a kind that is not read: another hash, another storage of references, a working tree that is
+    /// somewhere else.
+    #[error("the repository at {path} is of a kind that is not read here: {reason}")]
+    Unknown {
+        /// The repository.
+        path: String,
+        /// What git said, escaped.
+        reason: String,
+    },
+    /// Objects are missing, or are not what their ids say.
+    #[error("the repository at {path} is not whole: {reason}")]
+    Damaged {
+        /// The repository.
+        path: String,
+        /// What git said, escaped.
+        reason: String,
+    },
     /// Reading or writing failed.
     #[error("the repository at {path} cannot be read or written: {reason}")]
     Io {
@@ -407,6 +424,14 @@ impl LedgerError {
             Self::Limit(_) => "look with `git ls-files` for what does not belong there, and verify a clone without it",
             Self::Unfit(_) => {
                 "nothing was changed; look at the path with `git log`, and report it if no person put it there"
+            }
+            Self::Unknown { .. } => {
+                "make a clone that any git reads, with `git clone --ref-format=files URL`; repositories with SHA-256 ids are \
+                 not read"
+            }
+            Self::Damaged { .. } => {
+                "a clone that left objects out is completed by `git fetch --refetch --no-filter`; else look with \
+                 `git fsck`, and make a new clone"
             }
             Self::Io { .. } => "check space and permissions (`df`, `ls -l`); what was committed is safe, start again",
         }

@@ -391,3 +391,177 @@ fn a_history_cut_by_grafts_is_not_taken_for_whole() {
     let output = trustroot(clone.path(), &VERIFY);
     assert!(said(&output).contains("rivals and rewrites before the clone was cut"), "{}", said(&output));
 }
+
+/// Writes an object that git itself would not write, and gives its id.
+fn object(folder: &Path, kind: &str, bytes: &[u8]) -> String {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), bytes).unwrap();
+    git(folder, &["hash-object", "-t", kind, "-w", "--literally", file.path().to_str().unwrap()])
+}
+
+/// One entry of a tree object.
+fn entry(mode: &str, name: &str, id: &str) -> Vec<u8> {
+    let id = (0..id.len()).step_by(2).map(|at| u8::from_str_radix(&id[at..at + 2], 16).unwrap());
+    [format!("{mode} {name}\0").into_bytes(), id.collect()].concat()
+}
+
+/// The tree of the newest commit, with `change` made to its entries.
+fn top_with(folder: &Path, change: impl FnOnce(&mut Vec<Vec<u8>>)) -> String {
+    let listed = git(folder, &["ls-tree", "HEAD"]);
+    let mut entries: Vec<Vec<u8>> = listed
+        .lines()
+        .map(|line| {
+            let (left, name) = line.split_once('\t').unwrap();
+            let words: Vec<&str> = left.split(' ').collect();
+            entry(words[0].trim_start_matches('0'), name, words[2])
+        })
+        .collect();
+    change(&mut entries);
+    object(folder, "tree", &entries.concat())
+}
+
+#[test]
+fn a_file_that_has_the_name_of_the_folder_beside_it_is_refused() {
+    let clone = clone();
+    let folder = clone.path();
+    let evil = object(folder, "blob", b"{}");
+    for top in ["root", "ceremony"] {
+        let tree = top_with(folder, |entries| {
+            let at = entries.iter().position(|one| one.starts_with(format!("40000 {top}\0").as_bytes())).unwrap();
+            entries.insert(at, entry("100644", top, &evil));
+        });
+        let commit = git(folder, &["commit-tree", &tree, "-p", "HEAD", "-m", "Two of one name"]);
+        let bare = tempfile::tempdir().unwrap();
+        git(folder, &["clone", "-q", "--bare", ".", bare.path().to_str().unwrap()]);
+        git(folder, &["push", "-q", bare.path().to_str().unwrap(), &format!("{commit}:refs/heads/main")]);
+        let output = trustroot(bare.path(), &VERIFY);
+        assert_eq!(output.status.code(), Some(1), "{top}: {}", said(&output));
+        assert!(said(&output).contains(&format!("{top}: it is two entries of one name")), "{}", said(&output));
+    }
+}
+
+#[test]
+fn a_rival_in_a_tree_that_is_out_of_order_is_found() {
+    let clone = clone();
+    let folder = clone.path();
+    let evil = object(folder, "blob", b"not a root");
+    let inner = object(folder, "tree", &entry("100644", "1.root.json", &evil));
+    let tree = top_with(folder, |entries| {
+        entries.retain(|one| !one.starts_with(b"40000 root\0"));
+        entries.insert(0, entry("40000", "root", &inner));
+    });
+    let commit = git(folder, &["commit-tree", &tree, "-m", "Out of order"]);
+    git(folder, &["update-ref", "refs/heads/other", &commit]);
+    let output = trustroot(folder, &VERIFY);
+    assert!(said(&output).contains(&format!("ROOT-RIVAL: root/1.root.json in commit {commit}")), "{}", said(&output));
+}
+
+#[test]
+fn a_file_of_the_record_that_a_merge_left_out_is_refused() {
+    let clone = clone();
+    let folder = clone.path();
+    git(folder, &["checkout", "-q", "-b", "side"]);
+    std::fs::write(folder.join(&HELD.record).join("log/olga/note.txt"), "A cup fell over.").unwrap();
+    git(folder, &["add", "-A"]);
+    git(folder, &["commit", "-q", "-m", "A note"]);
+    git(folder, &["checkout", "-q", "main"]);
+    git(folder, &["merge", "-q", "-s", "ours", "--no-edit", "side"]);
+    let output = trustroot(folder, &VERIFY);
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert!(said(&output).contains("a record only grows"), "{}", said(&output));
+}
+
+#[test]
+fn a_working_tree_in_another_folder_is_refused() {
+    let clone = clone();
+    let good = HELD.path();
+    git(clone.path(), &["config", "core.worktree", good.to_str().unwrap()]);
+    std::fs::write(clone.path().join("root/1.root.json"), "{}").unwrap();
+    // From the folder whose bytes nobody would look at.
+    let output = trustroot(&clone.path().join("root"), &VERIFY);
+    assert_eq!(output.status.code(), Some(3), "{}", said(&output));
+    assert!(said(&output).contains("core.worktree") && said(&output).contains("hint: "), "{}", said(&output));
+}
+
+#[test]
+fn what_a_clone_left_out_is_said() {
+    let from = format!("file://{}", HELD.path().display());
+    git(&HELD.path(), &["config", "uploadpack.allowFilter", "true"]);
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    // Cut, and looked at from a linked working tree, where git keeps no `shallow`.
+    git(folder.path(), &["clone", "-q", "--depth=1", &from, "cut"]);
+    git(&at("cut"), &["worktree", "add", "-q", "../linked"]);
+    for name in ["cut", "linked"] {
+        let output = trustroot(&at(name), &VERIFY);
+        assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+        assert!(said(&output).contains("rivals and rewrites before the clone was cut"), "{}", said(&output));
+    }
+    // Without the trees of earlier commits.
+    git(folder.path(), &["clone", "-q", "--filter=tree:0", &from, "thin"]);
+    let output = trustroot(&at("thin"), &VERIFY);
+    assert_eq!(output.status.code(), Some(3), "{}", said(&output));
+    assert!(said(&output).contains("is not whole") && said(&output).contains("--refetch"), "{}", said(&output));
+    git(&at("thin"), &["fetch", "-q", "--refetch", "--no-filter"]);
+    assert_eq!(trustroot(&at("thin"), &VERIFY).status.code(), Some(0));
+}
+
+#[test]
+fn an_object_that_is_not_what_its_id_says_is_refused() {
+    let clone = clone();
+    let folder = clone.path();
+    let from = HELD.path();
+    git(folder, &["fetch", "-q", from.to_str().unwrap()]);
+    let evil = object(folder, "blob", b"{}");
+    let good = git(folder, &["rev-parse", "HEAD:root/1.root.json"]);
+    let place = |id: &str| folder.join(".git/objects").join(&id[..2]).join(&id[2..]);
+    let _ = std::fs::remove_file(place(&good));
+    std::fs::create_dir_all(place(&good).parent().unwrap()).unwrap();
+    std::fs::copy(place(&evil), place(&good)).unwrap();
+    for pack in std::fs::read_dir(folder.join(".git/objects/pack")).unwrap() {
+        std::fs::remove_file(pack.unwrap().path()).unwrap();
+    }
+    let output = trustroot(folder, &VERIFY);
+    assert_eq!(output.status.code(), Some(3), "{}", said(&output));
+    assert!(said(&output).contains("is not whole: object hash mismatch"), "{}", said(&output));
+    assert!(said(&output).contains("git fsck"), "{}", said(&output));
+}
+
+#[test]
+fn objects_that_git_shows_in_place_of_others_change_nothing() {
+    let clone = clone();
+    let folder = clone.path();
+    let head = git(folder, &["rev-parse", "HEAD"]);
+    let good = git(folder, &["rev-parse", "HEAD:root/1.root.json"]);
+    let evil = object(folder, "blob", b"{}");
+    git(folder, &["replace", &good, &evil]);
+    let output = trustroot(folder, &VERIFY);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert!(said(&output).contains(&head), "{}", said(&output));
+    // What git writes now is the other file.
+    std::fs::remove_file(folder.join("root/1.root.json")).unwrap();
+    git(folder, &["checkout", "HEAD", "--", "root/1.root.json"]);
+    let output = trustroot(folder, &VERIFY);
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert!(said(&output).contains("WORKING-TREE"), "{}", said(&output));
+}
+
+#[test]
+fn bits_of_the_index_hide_nothing() {
+    for bit in ["--assume-unchanged", "--skip-worktree"] {
+        let clone = clone();
+        let folder = clone.path();
+        git(folder, &["update-index", bit, "root/timestamp.json"]);
+        std::fs::write(folder.join("root/timestamp.json"), "{}").unwrap();
+        assert_eq!(git(folder, &["status", "--porcelain"]), "");
+        let output = trustroot(folder, &VERIFY);
+        assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+        assert!(said(&output).contains("WORKING-TREE: root/timestamp.json"), "{}", said(&output));
+        // Nor are the lines that are printed fooled.
+        let lines = said(&output);
+        let git_lines: Vec<&str> = lines.lines().filter(|line| line.contains("hash-object")).collect();
+        assert_eq!(git_lines.len(), 1, "{lines}");
+        let status = Command::new("sh").args(["-c", git_lines[0]]).current_dir(folder).status().unwrap();
+        assert!(!status.success());
+    }
+}

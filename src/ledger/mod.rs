@@ -31,6 +31,9 @@ use crate::seams::LedgerError;
 const TOPS: [&str; 3] = [".gitattributes", "ceremony", "root"];
 /// The most entries, files and folders together, that are read at once.
 const MAX_ENTRIES: usize = 20_000;
+/// The most entries, folders and files together, that are looked at in all of a history: each counts once for each place
+/// and content that it had.
+const MAX_HISTORY: usize = 1_000_000;
 /// The most bytes of one file.
 const MAX_FILE: usize = 64 << 20;
 /// The most bytes of all files together.
@@ -51,18 +54,29 @@ fn io(path: &Path, reason: impl std::fmt::Display) -> LedgerError {
 }
 
 /// What is counted while files are read, so that a hostile repository ends in a refusal and not in a full memory.
-#[derive(Default)]
 struct Budget {
+    most: usize,
     entries: usize,
     bytes: usize,
 }
 
+impl Default for Budget {
+    fn default() -> Self {
+        Self { most: MAX_ENTRIES, entries: 0, bytes: 0 }
+    }
+}
+
 impl Budget {
+    /// For everything that a history holds.
+    fn of_history() -> Self {
+        Self { most: MAX_HISTORY, ..Self::default() }
+    }
+
     /// Counts one file or folder at `depth`.
     fn entry(&mut self, depth: usize) -> Result<(), LedgerError> {
         self.entries += 1;
-        if self.entries > MAX_ENTRIES {
-            return Err(LedgerError::Limit(format!("more than {MAX_ENTRIES} files and folders")));
+        if self.entries > self.most {
+            return Err(LedgerError::Limit(format!("more than {} files and folders", self.most)));
         }
         if depth > MAX_DEPTH {
             return Err(LedgerError::Limit(format!("folders more than {MAX_DEPTH} deep")));

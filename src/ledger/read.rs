@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use git2::{ErrorCode, ObjectType, Oid, Repository, RepositoryOpenFlags, Sort};
+use git2::{ErrorClass, ErrorCode, ObjectType, Oid, Repository, RepositoryOpenFlags};
 use trustroot_core::text;
 use trustroot_core::tree::{Entry, Tree};
 
@@ -81,15 +81,29 @@ impl Reading {
     /// Opens the repository that `path` lies in.
     ///
     /// # Errors
-    /// [`LedgerError::NotFound`], [`LedgerError::Foreign`] or [`LedgerError::Io`].
+    /// [`LedgerError::NotFound`], [`LedgerError::Foreign`], [`LedgerError::Unknown`] or [`LedgerError::Io`].
     pub fn open(path: &Path) -> Result<Self, LedgerError> {
         let none: [&OsStr; 0] = [];
         let repo =
             Repository::open_ext(path, RepositoryOpenFlags::CROSS_FS, none).map_err(|error| match error.code() {
                 ErrorCode::NotFound => LedgerError::NotFound(shown(path)),
                 ErrorCode::Owner => LedgerError::Foreign(shown(path)),
+                _ if error.class() == ErrorClass::Repository => {
+                    LedgerError::Unknown { path: shown(path), reason: text::escape(error.message()) }
+                }
                 _ => io(path, error.message()),
             })?;
+        if let Some(top) = repo.workdir() {
+            // By `core.worktree` a prepared repository could show the files of another folder in place of these.
+            let inside = match (top.canonicalize(), path.canonicalize()) {
+                (Ok(top), Ok(path)) => path.starts_with(top),
+                _ => false,
+            };
+            if !inside && !path.starts_with(repo.path()) {
+                let reason = format!("by its configuration (core.worktree) the working tree is {}", shown(top));
+                return Err(LedgerError::Unknown { path: shown(path), reason });
+            }
+        }
         let path = repo.workdir().unwrap_or_else(|| repo.path()).to_owned();
         Ok(Self { repo, path })
     }
@@ -106,7 +120,9 @@ impl Reading {
 
     /// Whether the clone was cut short (`git clone --depth`, or by grafts), so that its history proves nothing about what came before.
     pub fn is_shallow(&self) -> bool {
-        self.repo.is_shallow() || self.repo.commondir().join("info/grafts").exists()
+        // In a linked working tree libgit2 looks beside its HEAD, and git keeps both files with the objects.
+        self.repo.is_shallow()
+            || ["shallow", "info/grafts"].iter().any(|name| self.repo.commondir().join(name).exists())
     }
 
     /// The files of the commit that is checked out.
@@ -137,91 +153,111 @@ impl Reading {
     /// other reference reaches; the earliest commits first. Links and folders are passed over.
     ///
     /// # Errors
-    /// [`LedgerError::Limit`], or [`LedgerError::Io`] if objects are missing.
+    /// [`LedgerError::Limit`], or [`LedgerError::Damaged`] if objects are missing.
     pub fn history(&self, folder: &str) -> Result<Vec<Past>, LedgerError> {
-        let git = |error: git2::Error| self.git(&error);
-        let mut walk = self.repo.revwalk().map_err(git)?;
-        walk.push_glob("refs/*").map_err(git)?;
-        if let Some(head) = self.head_commit()? {
-            walk.push(head.id()).map_err(git)?;
-        }
-        walk.set_sorting(Sort::TOPOLOGICAL | Sort::TIME | Sort::REVERSE).map_err(git)?;
-        let odb = self.repo.odb().map_err(git)?;
-        let mut trees = HashSet::new();
-        let mut files = HashSet::new();
-        let mut found = Vec::new();
-        let mut budget = Budget::default();
-        for (number, id) in walk.enumerate() {
-            if number >= MAX_COMMITS {
-                return Err(LedgerError::Limit(format!("more than {MAX_COMMITS} commits")));
-            }
-            let commit = self.repo.find_commit(id.map_err(git)?).map_err(git)?;
-            let tree = match commit.tree().map_err(git)?.get_path(Path::new(folder)) {
-                Ok(entry) if entry.kind() == Some(ObjectType::Tree) => entry.id(),
-                Ok(_) => continue,
-                Err(error) if error.code() == ErrorCode::NotFound => continue,
-                Err(error) => return Err(git(error)),
-            };
-            if !trees.insert(tree) {
-                continue;
-            }
-            for entry in &self.repo.find_tree(tree).map_err(git)? {
-                let Ok(name) = entry.name() else { continue };
-                let plain = entry.kind() == Some(ObjectType::Blob) && entry.filemode_raw() != 0o120_000;
-                if !plain || !name.ends_with(".json") || !files.insert((name.to_owned(), entry.id())) {
-                    continue;
-                }
-                let path = format!("{folder}/{name}");
-                budget.entry(1)?;
-                let bytes = self.blob(&odb, &path, entry.id(), &mut budget)?;
-                found.push(Past { path, commit: commit.id().to_string(), bytes });
-            }
-        }
-        Ok(found)
+        let prefix = format!("{folder}/");
+        let direct = |path: &str| path.strip_prefix(&prefix).is_some_and(|name| !name.contains('/'));
+        self.held(&self.tips()?, folder, &|path, mode, _| mode != 0o120_000 && path.ends_with(".json") && direct(path))
     }
 
     /// What a commit that is an ancestor of the one checked out held below `folder`, and a later one changed or removed,
     /// unless it stands there again. Where history was cut, only what is there is looked at.
     ///
     /// # Errors
-    /// [`LedgerError::Limit`], or [`LedgerError::Io`] if objects are missing.
+    /// As [`Self::history`].
     pub fn lost(&self, folder: &str) -> Result<Vec<Past>, LedgerError> {
-        let git = |error: git2::Error| self.git(&error);
         let Some(head) = self.head_commit()? else { return Ok(Vec::new()) };
         let now = self.names(&head)?;
-        let mut walk = self.repo.revwalk().map_err(git)?;
-        walk.push(head.id()).map_err(git)?;
-        let odb = self.repo.odb().map_err(git)?;
-        let mut options = git2::DiffOptions::new();
-        options.disable_pathspec_match(true).pathspec(folder).ignore_submodules(true).skip_binary_check(true);
+        let stands = |path: &str, id| now.get(path).and_then(Named::blob) == Some(id);
+        self.held(&[head.id()], folder, &|path, mode, id| mode == 0o100_644 && !stands(path, id))
+    }
+
+    /// The commits that all references and `HEAD` name. What is no commit (a tag of a file, say) has no history.
+    fn tips(&self) -> Result<Vec<Oid>, LedgerError> {
+        let git = |error: git2::Error| self.git(&error);
+        let mut tips: Vec<Oid> = self.head_commit()?.iter().map(git2::Commit::id).collect();
+        for reference in self.repo.references().map_err(git)? {
+            let reference = reference.map_err(git)?;
+            match reference.peel(ObjectType::Commit) {
+                Ok(commit) => tips.push(commit.id()),
+                // One that names another which is not there yet, such as `origin/HEAD` of an empty clone.
+                Err(error) if error.code() == ErrorCode::NotFound && reference.target().is_none() => {}
+                Err(error) if matches!(error.code(), ErrorCode::Peel | ErrorCode::InvalidSpec) => {}
+                Err(error) => return Err(git(error)),
+            }
+        }
+        Ok(tips)
+    }
+
+    /// The commits that `tips` reach, each after its parents.
+    ///
+    /// Walked from object to object, each checked against its id: what git keeps besides to be faster (`commit-graph`)
+    /// comes with a prepared clone too, and may leave parents out.
+    fn reached(&self, tips: &[Oid]) -> Result<Vec<Oid>, LedgerError> {
         let mut seen = HashSet::new();
-        let mut found = Vec::new();
-        let mut budget = Budget::default();
-        for (number, id) in walk.enumerate() {
-            if number >= MAX_COMMITS {
+        let mut order = Vec::new();
+        let mut open: Vec<(Oid, bool)> = tips.iter().rev().map(|tip| (*tip, false)).collect();
+        while let Some((id, parents_done)) = open.pop() {
+            if parents_done {
+                order.push(id);
+                continue;
+            }
+            if !seen.insert(id) {
+                continue;
+            }
+            if seen.len() > MAX_COMMITS {
                 return Err(LedgerError::Limit(format!("more than {MAX_COMMITS} commits")));
             }
-            let commit = self.repo.find_commit(id.map_err(git)?).map_err(git)?;
-            let tree = commit.tree().map_err(git)?;
-            for parent in commit.parent_ids() {
-                let parent = match self.repo.find_commit(parent) {
-                    Ok(parent) => parent,
-                    Err(error) if error.code() == ErrorCode::NotFound && self.is_shallow() => continue,
-                    Err(error) => return Err(git(error)),
-                };
-                let before = parent.tree().map_err(git)?;
-                let diff = self.repo.diff_tree_to_tree(Some(&before), Some(&tree), Some(&mut options)).map_err(git)?;
-                for delta in diff.deltas() {
-                    let old = delta.old_file();
-                    let plain = old.exists() && old.mode() == git2::FileMode::Blob;
-                    let Some(path) = old.path_bytes().and_then(|path| std::str::from_utf8(path).ok()) else { continue };
-                    let stands = now.get(path).and_then(Named::blob) == Some(old.id());
-                    if !plain || stands || !seen.insert((path.to_owned(), old.id())) {
-                        continue;
+            let commit = match self.repo.find_commit(id) {
+                Ok(commit) => commit,
+                Err(error) if error.code() == ErrorCode::NotFound && self.is_shallow() => continue,
+                Err(error) => return Err(self.git(&error)),
+            };
+            open.push((id, true));
+            open.extend(commit.parent_ids().filter(|parent| !seen.contains(parent)).map(|parent| (parent, false)));
+        }
+        Ok(order)
+    }
+
+    /// Every distinct content below `folder`, in any commit that `tips` reach, that `wanted` picks by path, mode and id.
+    fn held(
+        &self,
+        tips: &[Oid],
+        folder: &str,
+        wanted: &dyn Fn(&str, i32, Oid) -> bool,
+    ) -> Result<Vec<Past>, LedgerError> {
+        let git = |error: git2::Error| self.git(&error);
+        let odb = self.repo.odb().map_err(git)?;
+        let (mut trees, mut files) = (HashSet::new(), HashSet::new());
+        let mut found = Vec::new();
+        let mut budget = Budget::of_history();
+        for id in self.reached(tips)? {
+            let top = self.repo.find_commit(id).and_then(|commit| commit.tree()).map_err(git)?;
+            // Entry by entry, not by name: in a tree that is out of order a search by name may miss what is there.
+            let named =
+                |entry: &git2::TreeEntry<'_>| entry.name() == Ok(folder) && entry.kind() == Some(ObjectType::Tree);
+            let folders = top.iter().filter(named).map(|entry| (folder.to_owned(), entry.id(), 1));
+            let mut open: Vec<(String, Oid, usize)> = folders.collect();
+            while let Some((prefix, tree, depth)) = open.pop() {
+                if !trees.insert((prefix.clone(), tree)) {
+                    continue;
+                }
+                budget.entry(depth)?;
+                for entry in &self.repo.find_tree(tree).map_err(git)? {
+                    let Ok(name) = entry.name() else { continue };
+                    let path = format!("{prefix}/{name}");
+                    let mode = entry.filemode_raw();
+                    match entry.kind() {
+                        Some(ObjectType::Tree) => open.push((path, entry.id(), depth + 1)),
+                        Some(ObjectType::Blob)
+                            if wanted(&path, mode, entry.id()) && files.insert((path.clone(), entry.id())) =>
+                        {
+                            budget.entry(1)?;
+                            let bytes = self.blob(&odb, &path, entry.id(), &mut budget)?;
+                            found.push(Past { path, commit: id.to_string(), bytes });
+                        }
+                        _ => {}
                     }
-                    budget.entry(1)?;
-                    let bytes = self.blob(&odb, path, old.id(), &mut budget)?;
-                    found.push(Past { path: path.to_owned(), commit: parent.id().to_string(), bytes });
                 }
             }
         }
@@ -292,50 +328,48 @@ impl Reading {
     /// The files of `commit`, without their bytes.
     pub(super) fn names(&self, commit: &git2::Commit<'_>) -> Result<BTreeMap<String, Named>, LedgerError> {
         let mut names = BTreeMap::new();
-        let mut budget = Budget::default();
         let top = commit.tree().map_err(|error| self.git(&error))?;
-        for entry in &top {
-            if let Ok(name) = entry.name()
-                && is_top(name)
-            {
-                self.name(&entry, "", 1, &mut budget, &mut names)?;
-            }
-        }
+        self.level(&top, "", 1, &mut Budget::default(), &mut names)?;
         Ok(names)
     }
 
-    fn name(
+    /// What lies in one folder; at the top, what belongs to a trust root.
+    fn level(
         &self,
-        entry: &git2::TreeEntry<'_>,
+        tree: &git2::Tree<'_>,
         prefix: &str,
         depth: usize,
         budget: &mut Budget,
         names: &mut BTreeMap<String, Named>,
     ) -> Result<(), LedgerError> {
-        budget.entry(depth)?;
-        let (path, named) = match entry.name() {
-            Ok(name) if is_name(name) => (format!("{prefix}{name}"), None),
-            _ => {
-                let name = text::escape(&String::from_utf8_lossy(entry.name_bytes()));
-                (format!("{prefix}{name}"), Some(Named::Odd("a name that no file can have")))
+        let mut seen = HashSet::new();
+        for entry in tree {
+            if prefix.is_empty() && !entry.name().is_ok_and(is_top) {
+                continue;
             }
-        };
-        let named = match (named, entry.filemode_raw()) {
-            (Some(odd), _) => odd,
-            (None, 0o040_000) => {
-                let tree = self.repo.find_tree(entry.id()).map_err(|error| self.git(&error))?;
-                for inner in &tree {
-                    self.name(&inner, &format!("{path}/"), depth + 1, budget, names)?;
+            budget.entry(depth)?;
+            let (path, fits) = match entry.name() {
+                Ok(name) if is_name(name) => (format!("{prefix}{name}"), true),
+                _ => (format!("{prefix}{}", text::escape(&String::from_utf8_lossy(entry.name_bytes()))), false),
+            };
+            // A file and a folder of one name stand in order for git, so this is looked at by name alone.
+            let twice = !seen.insert(entry.name_bytes().to_vec());
+            let named = match entry.filemode_raw() {
+                _ if !fits => Named::Odd("a name that no file can have"),
+                _ if twice => Named::Odd("two entries of one name"),
+                0o040_000 => {
+                    let inner = self.repo.find_tree(entry.id()).map_err(|error| self.git(&error))?;
+                    self.level(&inner, &format!("{path}/"), depth + 1, budget, names)?;
+                    continue;
                 }
-                return Ok(());
-            }
-            (None, 0o100_644) => Named::Blob(entry.id()),
-            (None, 0o100_755) => Named::Odd("an executable file"),
-            (None, 0o120_000) => Named::Odd("a symbolic link"),
-            (None, 0o160_000) => Named::Odd("a submodule"),
-            (None, _) => Named::Odd("a file of an unknown mode"),
-        };
-        names.entry(path).and_modify(|twice| *twice = Named::Odd("two entries of one name")).or_insert(named);
+                0o100_644 => Named::Blob(entry.id()),
+                0o100_755 => Named::Odd("an executable file"),
+                0o120_000 => Named::Odd("a symbolic link"),
+                0o160_000 => Named::Odd("a submodule"),
+                _ => Named::Odd("a file of an unknown mode"),
+            };
+            names.insert(path, named);
+        }
         Ok(())
     }
 
@@ -355,6 +389,10 @@ impl Reading {
 
     /// What libgit2 said.
     pub(super) fn git(&self, error: &git2::Error) -> LedgerError {
+        let lacks = error.class() == ErrorClass::Odb && error.code() == ErrorCode::NotFound;
+        if lacks || error.code() == ErrorCode::HashsumMismatch {
+            return LedgerError::Damaged { path: shown(&self.path), reason: text::escape(error.message()) };
+        }
         io(&self.path, error.message())
     }
 }

@@ -16,6 +16,9 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
+/// git, without what a prepared clone may put between a person and the objects: replacements, a list of commits of its own,
+/// marks in the index.
+const GIT: &str = "git --no-replace-objects --no-pager -c core.commitGraph=false -c core.fsmonitor=false";
 /// Writes the field `sig` of a signature file to standard output, as bytes.
 const SIGNATURE: &str =
     r#"import json, sys; sys.stdout.buffer.write(bytes.fromhex(json.load(open(sys.argv[1]))["sig"]))"#;
@@ -40,9 +43,14 @@ pub(super) fn equivalents(
     }
     if let History::Whole(_) | History::Shallow(_) = options.history {
         lines.push("# who committed what, and whether the commits are signed".to_string());
-        lines.push("git --no-pager log --format='%h %G? %an: %s' -- ceremony root".to_string());
-        lines.push("# nothing in the working tree differs from the commit".to_string());
-        lines.push("test -z \"$(git status --porcelain -- ceremony root)\"".to_string());
+        lines.push(format!("{GIT} log --format='%h %G? %an: %s' -- ceremony root"));
+        lines.push("# every file of the commit is in the working tree, byte for byte".to_string());
+        lines.push(format!(
+            "{GIT} ls-tree -r HEAD -- ceremony root | (while read -r m t id p; do test \"$(git hash-object --no-filters -- \
+             \"$p\")\" = \"$id\" || exit 1; done)"
+        ));
+        lines.push("# and there is no other file".to_string());
+        lines.push(format!("test -z \"$({GIT} status --porcelain --ignored -- ceremony root)\""));
     }
     lines
 }
