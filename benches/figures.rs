@@ -186,7 +186,9 @@ fn reading() {
     let target = |n: u32| (format!("folder/file-{n}.tar.gz"), Target::of(&n.to_be_bytes()));
     let expires = Timestamp::from_day("2030-01-01").expect("a day");
     let targets = (0..50_000).map(target).collect();
-    let payload = build::Targets { version: 1, expires, targets, extra: BTreeMap::new() }.payload().expect("targets");
+    let payload = build::Targets { version: 1, expires, targets, delegations: None, extra: BTreeMap::new() }
+        .payload()
+        .expect("targets");
     let bytes = payload.to_json();
     let ours = least(5, || drop(black_box(json::parse(&bytes).expect("JSON"))));
     let theirs = least(5, || drop(black_box(serde_json::from_slice::<serde_json::Value>(&bytes).expect("JSON"))));

@@ -8,9 +8,12 @@ Run by scripts/cross-check, which installs python-tuf.
 import argparse
 import functools
 import http.server
+import io
 import json
 import re
+import subprocess
 import sys
+import tarfile
 import tempfile
 import threading
 from datetime import datetime, timedelta, timezone
@@ -98,6 +101,47 @@ def check(folder, at):
     return f"{versions}; {len(set(files.fetched))} files, each refused with a bit changed"
 
 
+def states(repository):
+    """Each state that was published: the version of its root, a copy of `root/` as it was then, and when that was."""
+    git = ["git", "-C", str(repository)]
+    listed = subprocess.run([*git, "tag", "--list", "*-root-*"], capture_output=True, text=True)
+    for tag in listed.stdout.split() if listed.returncode == 0 else []:
+        folder = tempfile.TemporaryDirectory()
+        archive = subprocess.run([*git, "archive", tag, "root"], capture_output=True, check=True).stdout
+        tarfile.open(fileobj=io.BytesIO(archive)).extractall(folder.name, filter="data")
+        time = subprocess.run([*git, "log", "-1", "--format=%ct", tag], capture_output=True, text=True, check=True).stdout
+        yield int(tag.rsplit("-", 1)[1]), folder, datetime.fromtimestamp(int(time), timezone.utc)
+
+
+def stopped(repository, at):
+    """Clients that stopped at each state that was published update to the newest, with what they stored; and each state
+    fits clients that are in the middle of their requests and do not see its root yet. Returns a line to print."""
+    all_states = sorted(states(repository), key=lambda state: state[0])
+    root = repository / "root"
+
+    def update(store, folder, time, bootstrap=None):
+        updater = Updater(store, BASE, fetcher=folder, bootstrap=bootstrap)
+        if time is not None:
+            updater._trusted_set.reference_time = time
+        updater.refresh()
+        return updater._trusted_set.root.version
+
+    for version, folder, time in all_states:
+        then = Path(folder.name) / "root"
+        with tempfile.TemporaryDirectory() as store:
+            ended = update(store, Files(then), time, (then / "1.root.json").read_bytes())
+            assert ended == version, (ended, version)
+            ended = update(store, Files(root), at)
+            assert ended == newest(root, "root"), (version, ended)
+        if version > 1:
+            # What a client sees that asked for the next root a moment before it was there.
+            (then / f"{version}.root.json").unlink()
+            with tempfile.TemporaryDirectory() as store:
+                ended = update(store, Files(then), time, (then / f"{version - 1}.root.json").read_bytes())
+                assert ended == version - 1, (ended, version)
+    return f"clients that stopped at {len(all_states)} states update to the newest" if all_states else ""
+
+
 def make(folder):
     """A small repository: two of two ECDSA keys for root and targets, root at version 2, Ed25519 for the rest."""
     from securesystemslib.signer import CryptoSigner
@@ -166,6 +210,7 @@ def main():
         parser.error("FOLDER holds no root/1.root.json")
     try:
         line = check(arguments.folder / "root", arguments.at)
+        line = "; ".join(filter(None, [line, stopped(arguments.folder, arguments.at)]))
     except Exception as error:
         sys.exit(f"cross-check: REFUSED by python-tuf: {type(error).__name__}: {str(error)!r}")
     print(f"cross-check: accepted by python-tuf: {line}")

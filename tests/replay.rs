@@ -295,9 +295,11 @@ fn every_prefix_of_a_record_says_what_comes_next() {
 fn who_signed_and_left_is_not_missing() {
     let whole = Whole::new();
     let signed = whole.place(is!(Signed));
-    let left =
-        |holder: &str| Event { deed: Deed::Left { holder: handle(holder), reason: "x".into() }, ..whole.event(0) };
+    let left = |holder: &str| Event {
+        deed: Deed::Left { holder: handle(holder), reason: "x".into(), old: false },
+        ..whole.event(0)
+    };
     let next = |more: &[Event]| replay(&whole.then(signed + 1, more), &whole.tree).unwrap().next();
     assert!(matches!(next(&[left("alice"), left("bob")]), Next::Do(Step::Sign(holder)) if holder.as_str() == "carol"));
-    assert_eq!(next(&[left("bob"), left("carol")]), Next::Stuck { left: 1, threshold: 2 });
+    assert_eq!(next(&[left("bob"), left("carol")]), Next::Stuck { of: "the new root", left: 1, threshold: 2 });
 }

@@ -1,5 +1,6 @@
 //! Finding the ceremony of a repository: the open one, the newest one, or none.
 
+use trustroot_core::plan::Plan;
 use trustroot_core::record::{Record, records};
 use trustroot_core::replay::{Ceremony, Next, replay};
 use trustroot_core::tree::Tree;
@@ -30,7 +31,22 @@ pub(super) fn read(tree: &Tree, dir: &str) -> Result<Found, Failure> {
     Ok(Found { record, ceremony })
 }
 
-/// The newest record of the repository: the open one if one is open, else the last by name, which begins with the day.
+/// Every plan that a record of the repository froze.
+pub(super) fn plans(tree: &Tree) -> Vec<Plan> {
+    let frozen = |dir: String| tree.get(&format!("{dir}/plan.json"))?.bytes().and_then(|b| Plan::from_json(b).ok());
+    records(tree).into_iter().filter_map(frozen).collect()
+}
+
+/// The newest ceremony that made a root.
+pub(super) fn newest_made(tree: &Tree) -> Result<Option<Found>, Failure> {
+    let mut made = Vec::new();
+    for dir in records(tree) {
+        made.push(read(tree, &dir)?);
+    }
+    Ok(made.into_iter().filter(|found| found.ceremony.assembled).max_by_key(|found| found.record.last_time()))
+}
+
+/// The newest record of the repository: the open one if one is open, else the one with the last event.
 pub(super) fn newest(tree: &Tree) -> Result<Option<Found>, Failure> {
     let mut newest: Option<Found> = None;
     for dir in records(tree) {
@@ -41,7 +57,7 @@ pub(super) fn newest(tree: &Tree) -> Result<Option<Found>, Failure> {
                 return Err(Failure::new(Kind::Refused, message).hint("finish or abandon one of them first"));
             }
             newest = Some(found);
-        } else if newest.as_ref().is_none_or(|newest| !newest.is_open()) {
+        } else if newest.as_ref().is_none_or(|n| !n.is_open() && n.record.last_time() <= found.record.last_time()) {
             newest = Some(found);
         }
     }

@@ -26,6 +26,8 @@ pub(super) struct Rehearsal {
     pub(super) fixed_clock: bool,
     /// The faults to practise, as typed.
     pub(super) faults: Vec<String>,
+    /// What is rehearsed after the genesis, in order, as typed.
+    pub(super) kinds: Vec<String>,
     /// Whether the person's own git identity commits, and signs where their git is set up for it: a rehearsal in their own
     /// repository. Otherwise the one identity of rehearsals does, and nothing is signed.
     pub(super) own_identity: bool,
@@ -34,13 +36,13 @@ pub(super) struct Rehearsal {
 impl Rehearsal {
     /// A rehearsal of the machine's own time and chance.
     pub(super) fn fresh(faults: Vec<String>, own_identity: bool) -> Result<Self, Failure> {
-        Ok(Self { seed: chance::fresh()?, fixed_clock: false, faults, own_identity })
+        Ok(Self { seed: chance::fresh()?, fixed_clock: false, faults, kinds: Vec::new(), own_identity })
     }
 
     /// A rehearsal whose bytes follow from a text.
     pub(super) fn seeded(text: &str, faults: Vec<String>) -> Self {
         let seed = *Digest::of(format!("trustroot rehearsal seed\n{text}").as_bytes()).as_bytes();
-        Self { seed, fixed_clock: true, faults, own_identity: false }
+        Self { seed, fixed_clock: true, faults, kinds: Vec::new(), own_identity: false }
     }
 
     /// The faults.
@@ -54,7 +56,7 @@ impl Rehearsal {
     /// Writes the settings into the state folder of the repository, whole or not at all.
     pub(super) fn write(&self, state: &Path) -> Result<(), Failure> {
         let path = state.join(FILE);
-        let text = json!({ "seed": Digest::from_bytes(self.seed).to_string(), "fixed-clock": self.fixed_clock, "faults": self.faults, "own-identity": self.own_identity });
+        let text = json!({ "seed": Digest::from_bytes(self.seed).to_string(), "fixed-clock": self.fixed_clock, "faults": self.faults, "kinds": self.kinds, "own-identity": self.own_identity });
         let write = || {
             let mut file = tempfile::NamedTempFile::new_in(state)?;
             writeln!(file, "{text}")?;
@@ -78,8 +80,10 @@ impl Rehearsal {
             let seed = *Digest::from_hex(value.get("seed")?.as_str()?).ok()?.as_bytes();
             let faults = value.get("faults")?.as_array()?;
             let faults = faults.iter().map(|fault| Some(fault.as_str()?.to_owned())).collect::<Option<_>>()?;
+            let kinds = value.get("kinds")?.as_array()?;
+            let kinds = kinds.iter().map(|kind| Some(kind.as_str()?.to_owned())).collect::<Option<_>>()?;
             let flag = |name: &str| value.get(name)?.as_bool();
-            Some(Self { seed, fixed_clock: flag("fixed-clock")?, faults, own_identity: flag("own-identity")? })
+            Some(Self { seed, fixed_clock: flag("fixed-clock")?, faults, kinds, own_identity: flag("own-identity")? })
         };
         let damaged = || {
             let message = format!("{} is damaged", trustroot_core::text::escape(&path.display().to_string()));

@@ -5,13 +5,15 @@ use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
 use trustroot_core::check::Level;
-use trustroot_core::plan::Plan;
+use trustroot_core::plan::carry::Becomes;
 use trustroot_core::plan::lint::lint;
 use trustroot_core::plan::template::{Template, template};
+use trustroot_core::plan::{Kind as PlanKind, Plan};
 use trustroot_core::text::{Handle, escape};
 use trustroot_core::time::Timestamp;
 
 use super::failure::{Failure, Kind};
+use super::plan::{Continued, carried, findings};
 use super::rehearsal::{PIN, Rehearsal};
 use super::{ceremony, clock, room, run, verify};
 use crate::conduct::Ending;
@@ -21,6 +23,9 @@ use crate::ui::{Recorder, Rehearsed, Terminal, report};
 
 /// The day of a seeded rehearsal, so that its bytes are the same each time.
 const SEEDED_DAY: &str = "2026-01-05";
+
+/// Days from one ceremony of a seeded chain to the next.
+const DAYS_APART: i64 = 180;
 
 /// A file beside the repository while it is being made: what is there is ours, and a rehearsal that was killed before its
 /// first commit begins again in the same place.
@@ -50,14 +55,19 @@ pub(super) struct Args {
     /// Practise trouble: HOLDER:FAULT or HOLDER:FAULT:TIMES, such as bob:pulled-mid-sign. May be given several times.
     #[arg(long, value_name = "HOLDER:FAULT")]
     fault: Vec<String>,
+    /// What to practise: by default a genesis. A renewal, a rotation or a recovery follows a genesis that goes by itself.
+    /// May be given several times, for a chain of ceremonies.
+    #[arg(long, value_name = "KIND", value_parser = ["genesis", "renew", "rotate", "recover"])]
+    kind: Vec<String>,
 }
 
 /// Runs the verb.
 pub(super) fn run(here: &Path, args: &Args) -> Result<(), Failure> {
-    let settings = match &args.seed {
+    let mut settings = match &args.seed {
         Some(seed) => Rehearsal::seeded(seed, args.fault.clone()),
         None => Rehearsal::fresh(args.fault.clone(), false)?,
     };
+    settings.kinds = args.kind.iter().filter(|kind| *kind != "genesis").cloned().collect();
     settings.faults()?;
     if args.threshold == 0 || args.threshold > args.holders {
         let message = format!("{} of {} cannot sign", args.threshold, args.holders);
@@ -77,34 +87,113 @@ pub(super) fn run(here: &Path, args: &Args) -> Result<(), Failure> {
         Some(stopped) => stopped,
         None => begin(&dir, &shown, args, settings)?,
     };
+    let chain = settings.kinds.clone();
     let plan = ceremony::read(&ledger.head()?.tree, &record)?.record.plan;
     let (must, holders) = (plan.root.threshold, plan.holders.len());
     report::people(&format!("A rehearsal in {shown}: {must} of {holders} holders sign, with virtual tokens."));
-    if !args.auto {
-        report::people(&format!(
-            "You play everybody. Each question begins with the [handle] of the person whose turn it is.\n\
-             Choose a PIN for each virtual token, and remember it: you are asked again when its holder signs.\n\
-             Press ! at a question when something is wrong. Ctrl-C stops; to go on afterwards: {}",
-            room::again(&dir)
-        ));
+    // What comes before the first of the chain is not what is practised; it goes by itself.
+    let mut record = record;
+    let mut done = ceremony::plans(&ledger.head()?.tree).len() - 1;
+    loop {
+        let plan = ceremony::read(&ledger.head()?.tree, &record)?.record.plan;
+        let by_itself = args.auto || done == 0 && !chain.is_empty();
+        let ending = one(&dir, &mut ledger, &record, &plan, &settings, by_itself)?;
+        let next = chain.get(done).filter(|_| ending == Ending::Closed);
+        let Some(kind) = next else {
+            return run::ended(ledger, &dir, &record, ending, Some(&settings));
+        };
+        record = follow(&mut ledger, kind, done + 1, &settings)?;
+        done += 1;
     }
+}
 
-    let ending = if args.auto {
+/// Holds one ceremony of the rehearsal.
+fn one(
+    dir: &Path,
+    ledger: &mut GitLedger,
+    record: &str,
+    plan: &Plan,
+    settings: &Rehearsal,
+    by_itself: bool,
+) -> Result<Ending, Failure> {
+    if by_itself {
         let mut audience = Recorder::new(Rehearsed::new(PIN).watched(report::watchers()));
-        let ending = conduct(&dir, &mut ledger, &record, &plan, &settings, &mut audience);
+        let ending = conduct(dir, ledger, record, plan, settings, &mut audience);
         if ending.is_ok() {
-            run::say_stops(&audience.transcript(), &plan);
+            run::say_stops(&audience.transcript(), plan);
         }
-        ending
-    } else {
-        let mut audience = Recorder::new(Terminal::new()?);
-        let ending = conduct(&dir, &mut ledger, &record, &plan, &settings, &mut audience);
-        if ending.is_ok() {
-            run::say_stops(&audience.transcript(), &plan);
+        return ending;
+    }
+    report::people(&format!(
+        "You play everybody. Each question begins with the [handle] of the person whose turn it is.\n\
+         Choose a PIN for each virtual token, and remember it: you are asked again when its holder signs.\n\
+         Press ! at a question when something is wrong. Ctrl-C stops; to go on afterwards: {}",
+        room::again(dir)
+    ));
+    if plan.follows.is_some() {
+        report::people(&format!("The tokens of the genesis have the PIN \"{PIN}\"."));
+    }
+    let mut audience = Recorder::new(Terminal::new()?);
+    let ending = conduct(dir, ledger, record, plan, settings, &mut audience);
+    if ending.is_ok() {
+        run::say_stops(&audience.transcript(), plan);
+    }
+    ending
+}
+
+/// Opens the next ceremony of a chain, `number` from 1.
+fn follow(ledger: &mut GitLedger, kind: &str, number: usize, settings: &Rehearsal) -> Result<String, Failure> {
+    let tree = ledger.head()?.tree;
+    let (made, bug) = (ceremony::newest_made(&tree)?, |error: String| Failure::new(Kind::Bug, error));
+    let Some(last) = made.map(|found| found.record.plan) else {
+        return Err(bug("the chain has no genesis".to_owned()));
+    };
+    let day = if settings.fixed_clock { last.day.plus_days(DAYS_APART) } else { clock::now() };
+    let day = Timestamp::from_day(&day.day()).map_err(|error| bug(error.to_string()))?;
+    let holders: Vec<Handle> = last.holders.iter().map(|holder| holder.handle.clone()).collect();
+    let name = Handle::new(&format!("rehearsal-{number}-{kind}")).map_err(|error| bug(error.to_string()))?;
+    let new_online = Handle::new(&format!("online-{number}")).map_err(|error| bug(error.to_string()))?;
+    // As many signatures as the root before needs have to be left.
+    let spare = holders.len().saturating_sub(usize::try_from(last.root.threshold).unwrap_or(usize::MAX));
+    let (kind, reason, changes, add, online) = match kind {
+        "renew" => (PlanKind::Renew, "The root expires.", BTreeMap::new(), 0, None),
+        "rotate" => {
+            let order = [Becomes::Replaced, Becomes::Leaves];
+            let changes = holders.iter().cloned().zip(order).collect();
+            (PlanKind::Rotate, "One holder gets a new token, and another hands over.", changes, 1, Some(&new_online))
         }
-        ending
-    }?;
-    run::ended(ledger, &dir, &record, ending, Some(&settings))
+        _ => {
+            let changes: BTreeMap<Handle, Becomes> =
+                holders.iter().take(1.min(spare)).cloned().map(|handle| (handle, Becomes::Lost)).collect();
+            (PlanKind::Recover, "A token was stolen.", changes, 0, None)
+        }
+    };
+    let wanted = Continued {
+        name: &name,
+        kind,
+        reason,
+        day,
+        changes,
+        add,
+        threshold: None,
+        online,
+        overlap: true,
+        rehearsal: true,
+    };
+    let toml = carried(&tree, wanted)?;
+    let plan = Plan::from_toml(&toml).map_err(|error| bug(error.to_string()))?;
+    let findings = findings(&plan, Some(&tree), day);
+    let refused: Vec<_> = findings.into_iter().filter(|finding| finding.level == Level::Refused).collect();
+    if !refused.is_empty() {
+        return Err(Failure { findings: refused, ..Failure::new(Kind::Usage, "this rehearsal cannot be held") });
+    }
+    let path = format!("ceremony/plans/{name}.toml");
+    run::open(ledger, &plan, Some((&path, &toml)), ledger_time(settings, day))
+}
+
+/// When a plan is frozen: before the opening where the clock is fixed.
+fn ledger_time(settings: &Rehearsal, day: Timestamp) -> Timestamp {
+    if settings.fixed_clock { day.plus_seconds(run::BEFORE_OPENING) } else { clock::now() }
 }
 
 /// Verifies what the rehearsal made, as `trustroot verify` does, at `fixed` or now.
@@ -225,6 +314,10 @@ fn resume(
     }
     match ceremony::newest(&head.tree)? {
         Some(found) if found.is_open() => Ok(Some((ledger, found.record.dir, settings))),
+        // Stopped between two ceremonies of a chain.
+        Some(found) if found.ceremony.closed && ceremony::plans(&head.tree).len() <= settings.kinds.len() => {
+            Ok(Some((ledger, found.record.dir, settings)))
+        }
         Some(found) => {
             let failure =
                 Failure::new(Kind::Refused, format!("the rehearsal in {shown}, {}, is over", found.record.dir));

@@ -125,10 +125,7 @@ pub(super) fn online_keys(
     given: &BTreeMap<Handle, PathBuf>,
 ) -> Result<BTreeMap<Handle, Box<dyn OnlineKey>>, Failure> {
     let mut keys: BTreeMap<Handle, Box<dyn OnlineKey>> = BTreeMap::new();
-    for name in [&plan.snapshot.key, &plan.timestamp.key] {
-        if keys.contains_key(name) {
-            continue;
-        }
+    for name in plan.online_names() {
         let key = match (given.get(name), rehearsal) {
             (Some(path), _) => FileKey::open(path)?,
             (None, Some(rehearsal)) if plan.rehearsal => {

@@ -7,9 +7,9 @@ use trustroot_core::check::Level;
 use trustroot_core::digest::Digest;
 use trustroot_core::event::Act;
 use trustroot_core::plan::Plan;
-use trustroot_core::plan::lint::lint;
 use trustroot_core::text::{Handle, escape};
 use trustroot_core::time::Timestamp;
+use trustroot_core::tree::Tree;
 
 use super::failure::{Failure, Kind};
 use super::rehearsal::{PIN, Rehearsal};
@@ -62,7 +62,7 @@ pub(super) fn run(here: &Path, args: &Args) -> Result<(), Failure> {
             found.record.dir
         }
         (Some((plan, _)), _) => {
-            check(&plan)?;
+            check(&plan, &ledger.head()?.tree)?;
             // Before anything is frozen: what is missing now is missing in the middle of the ceremony.
             room::reachable(&plan)?;
             let mut rehearsal = Rehearsal::read(ledger.state_dir())?;
@@ -117,8 +117,8 @@ fn open_ledger(here: &Path) -> Result<GitLedger, Failure> {
 }
 
 /// The lint of a plan that is about to be opened.
-fn check(plan: &Plan) -> Result<(), Failure> {
-    let findings = lint(plan, Some(clock::now()));
+fn check(plan: &Plan, tree: &Tree) -> Result<(), Failure> {
+    let findings = plan_verb::findings(plan, Some(tree), clock::now());
     if findings.iter().any(|finding| finding.level == Level::Refused) {
         let failure = Failure { findings, ..Failure::new(Kind::Refused, "the plan is refused; nothing was opened") };
         return Err(failure.hint("mend it, and look again with `trustroot plan lint FILE`"));

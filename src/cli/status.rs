@@ -74,7 +74,9 @@ fn next_words(ceremony: &Ceremony) -> String {
         Next::Do(step) => format!("step {}; `trustroot` in this repository goes on", step.id()),
         Next::Closed => "nothing; the record is closed".to_owned(),
         Next::Aborted => "nothing; the ceremony was abandoned".to_owned(),
-        Next::Stuck { left, threshold } => format!("{left} holders are left and {threshold} must sign: abandon it"),
+        Next::Stuck { of, left, threshold } => {
+            format!("{left} holders are left and {threshold} must sign for {of}: abandon it")
+        }
     }
 }
 

@@ -378,7 +378,8 @@ fn proposal(file: &Path, now: Timestamp, args: &Args) -> Result<(), Failure> {
             ("findings", findings_json(&findings)),
         ])))?;
     } else {
-        let mut blocks = if role == "targets" { review::of_targets(&bytes) } else { review::of_root(&bytes, None) };
+        let mut blocks =
+            if role == "targets" { review::of_targets(&bytes, None) } else { review::of_root(&bytes, None, None) };
         blocks.push(Block::Digest { label: format!("{role}, payload digest"), digest });
         blocks.push(Block::Do(Text::own(
             "Compare the words with what is read aloud, word by word. If one differs, say so before anybody signs.",

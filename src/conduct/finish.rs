@@ -5,26 +5,26 @@ use std::collections::BTreeMap;
 use trustroot_core::check::{Check, Finding, Level};
 use trustroot_core::digest::Digest;
 use trustroot_core::event::Deed;
-use trustroot_core::key::PublicKey;
-use trustroot_core::metadata::Refusal;
 use trustroot_core::metadata::build::new_key_id;
 use trustroot_core::metadata::envelope::assemble;
+use trustroot_core::metadata::root::Root;
+use trustroot_core::metadata::targets::Targets;
+use trustroot_core::metadata::{Metadata, Refusal, Role};
 use trustroot_core::page::closing;
 use trustroot_core::payload::Payload;
-use trustroot_core::proposal;
+use trustroot_core::plan::OnlineRole;
+use trustroot_core::proposal::{Online, filed};
 use trustroot_core::review::OnlinePayload;
 use trustroot_core::sigfile::{SignedRole, collect};
 use trustroot_core::signature::Verifier;
 use trustroot_core::step::Step;
-use trustroot_core::text::Handle;
 use trustroot_core::time::Timestamp;
+use trustroot_core::tree::Tree;
 use trustroot_core::trusted::{Floor, TrustedRoot};
+use trustroot_core::verify::roots::root_number;
 
 use super::{Conductor, Halt, Hands, Leave, Stand};
 use crate::seams::{Form, Question, Tone};
-
-/// The names of the published files of a genesis, in `root/`.
-const PUBLISHED: [&str; 4] = ["1.root.json", "1.targets.json", "1.snapshot.json", "timestamp.json"];
 
 impl Conductor<'_> {
     pub(super) fn assemble(&mut self, step: &Step, stand: &Stand) -> Result<(), Leave> {
@@ -33,32 +33,44 @@ impl Conductor<'_> {
         let Some(proposed) = &ceremony.proposal else {
             return Err(Halt::Bug("nothing is proposed for assembly".to_owned()).into());
         };
-        let keys: Vec<&PublicKey> = ceremony.holders.values().filter_map(|state| state.key.as_ref()).collect();
+        let keys = ceremony.signing_keys();
         let finished = |role, bytes: &[u8]| -> Result<Vec<u8>, Leave> {
             let payload = Payload::from_canonical(bytes).map_err(|fault| Halt::Bug(fault.to_string()))?;
             let collected = collect(&stand.head.tree, &ceremony.dir, role, &payload, &keys, self.room.verifier);
             if !collected.findings.is_empty() {
                 return Err(Halt::Record(collected.findings).into());
             }
-            let signatures = collected.valid.into_iter().filter_map(|(key, sig)| Some((new_key_id(&key)?, sig)));
-            Ok(assemble(&payload, signatures))
+            Ok(assemble(&payload, filed(ceremony, role, collected.valid)))
         };
         let root = finished(SignedRole::Root, &proposed.root)?;
         let targets = finished(SignedRole::Targets, &proposed.targets)?;
         self.are_proposed(stand)?;
         let bug = |fault: trustroot_core::metadata::build::BuildFault| Halt::Bug(fault.to_string());
-        let snapshot = self.sign_online(&plan.snapshot.key, &proposal::snapshot(plan, &targets).map_err(bug)?)?;
-        let timestamp = self.sign_online(&plan.timestamp.key, &proposal::timestamp(plan, &snapshot).map_err(bug)?)?;
+        let online = Online::of(&stand.head.tree);
+        let versions = versions(stand)?;
+        let snapshot = online.snapshot(plan, versions.1, &targets).map_err(bug)?;
+        let snapshot = self.sign_online(stand, Role::Snapshot, &plan.snapshot, &snapshot)?;
+        let timestamp = online.timestamp(plan, &snapshot).map_err(bug)?;
+        let timestamp = self.sign_online(stand, Role::Timestamp, &plan.timestamp, &timestamp)?;
 
         let now = self.room.clock.now(stand.record.last_time());
-        let contents = [root.clone(), targets, snapshot, timestamp];
-        let files: BTreeMap<String, Vec<u8>> = PUBLISHED.map(str::to_owned).into_iter().zip(contents).collect();
-        refresh_ours(&root, &files, now, self.room.verifier)
+        let made = BTreeMap::from([
+            (format!("{}.root.json", versions.0), root),
+            (format!("{}.targets.json", versions.1), targets),
+            (format!("{}.snapshot.json", online.next_snapshot()), snapshot),
+            ("timestamp.json".to_owned(), timestamp),
+        ]);
+        let (mut files, roots) = served(&stand.head.tree);
+        files.extend(made.clone());
+        let start = roots.last().or(files.get("1.root.json")).cloned().unwrap_or_default();
+        refresh_ours(&start, &files, now, self.room.verifier)
             .map_err(|refusal| Halt::Signed(vec![refusal.finding().clone()]))?;
-        let evidence = files.into_iter().map(|(name, bytes)| (format!("root/{name}"), bytes)).collect();
+        let evidence = made.into_iter().map(|(name, bytes)| (format!("root/{name}"), bytes)).collect();
         let hands = self.hands_of_conductor(stand);
         self.say(Tone::Done, "Root, targets, snapshot and timestamp are complete.")?;
-        self.commit(stand, step.id(), hands, Deed::Assembled { root: proposed.root_digest() }, evidence)
+        let timestamp = Some(online.next_timestamp()).filter(|version| *version > 1);
+        let deed = Deed::Assembled { root: proposed.root_digest(), timestamp };
+        self.commit(stand, step.id(), hands, deed, evidence)
     }
 
     /// The online keys at hand are those that holders signed into the root.
@@ -75,28 +87,42 @@ impl Conductor<'_> {
         Ok(())
     }
 
-    fn sign_online(&mut self, name: &Handle, payload: &Payload) -> Result<Vec<u8>, Leave> {
-        let public = self.online_public(name)?;
+    /// Signs with the role's key and, for one overlap, with the key that the root before gives the role.
+    fn sign_online(
+        &mut self,
+        stand: &Stand,
+        role: Role,
+        planned: &OnlineRole,
+        payload: &Payload,
+    ) -> Result<Vec<u8>, Leave> {
         let online = OnlinePayload::new(payload.bytes().to_vec()).map_err(|fault| Halt::Bug(fault.to_string()))?;
-        let fails = |reason: String| Halt::Online { name: name.clone(), reason };
-        let key = self.room.online.get(name).ok_or_else(|| fails("it was not handed in".to_owned()))?;
-        let signature = key.sign(&online).map_err(|error| fails(error.to_string()))?;
-        let keyid = new_key_id(&public).ok_or_else(|| fails("metadata has no form for its kind".to_owned()))?;
-        Ok(assemble(payload, [(keyid, signature)]))
+        let mut signatures = Vec::new();
+        for name in [Some(&planned.key), planned.before.as_ref()].into_iter().flatten() {
+            let public = self.online_public(name)?;
+            let fails = |reason: String| Halt::Online { name: name.clone(), reason };
+            let key = self.room.online.get(name).ok_or_else(|| fails("it was not handed in".to_owned()))?;
+            let signature = key.sign(&online).map_err(|error| fails(error.to_string()))?;
+            let mut ids: Vec<String> = stand.ceremony.before.iter().flat_map(|b| b.key_ids(role, &public)).collect();
+            if *name == planned.key {
+                ids.push(new_key_id(&public).ok_or_else(|| fails("metadata has no form for its kind".to_owned()))?);
+            }
+            signatures.extend(ids.into_iter().map(|id| (id, signature.clone())));
+        }
+        Ok(assemble(payload, signatures))
     }
 
+    /// Clients that stopped at any root, from the first to the newest, refresh to the end.
     pub(super) fn verify(&mut self, step: &Step, stand: &Stand) -> Result<(), Leave> {
-        let mut files = BTreeMap::new();
-        for name in PUBLISHED {
-            let Some(bytes) = stand.head.tree.get(&format!("root/{name}")).and_then(|entry| entry.bytes()) else {
-                let finding = Finding::new(Level::Refused, Check::MetaMissing, format!("root/{name}"), "it is missing");
+        let assembled = stand.ceremony.events.iter().find(|logged| matches!(logged.event.deed, Deed::Assembled { .. }));
+        for path in assembled.into_iter().flat_map(|logged| logged.event.files.keys()) {
+            if stand.head.tree.get(path).and_then(|entry| entry.bytes()).is_none() {
+                let finding = Finding::new(Level::Refused, Check::MetaMissing, path.clone(), "it is missing");
                 return Err(Halt::Record(vec![finding.hint("restore it from git")]).into());
-            };
-            files.insert(name.to_owned(), bytes.to_vec());
+            }
         }
-        let root = files[PUBLISHED[0]].clone();
+        let (files, roots) = served(&stand.head.tree);
         let now = self.room.clock.now(stand.record.last_time());
-        let clients = self.clients(&root, &files, now).map_err(|leave| match leave {
+        let clients = self.clients(&roots, &files, now).map_err(|leave| match leave {
             Leave::Halt(Halt::Refused(findings)) => Leave::Halt(Halt::Signed(findings)),
             other => other,
         })?;
@@ -120,7 +146,7 @@ impl Conductor<'_> {
             affirms: Some(proposed.root_digest()),
         };
         self.consent(stand, &question, "publish")?;
-        let tag = format!("{}-root-1", ceremony.dir.trim_start_matches("ceremony/"));
+        let tag = format!("{}-root-{}", ceremony.dir.trim_start_matches("ceremony/"), versions(stand)?.0);
         let hands = self.hands_of_conductor(stand);
         self.commit(stand, step.id(), hands, Deed::Published { tag }, BTreeMap::new())
     }
@@ -131,7 +157,8 @@ impl Conductor<'_> {
         let time = stand.record.last_time().unwrap_or(stand.ceremony.plan.day);
         let mark = if stand.ceremony.plan.rehearsal { "REHEARSAL. Nothing here is to be trusted.\n\n" } else { "" };
         let digest = proposed.root_digest();
-        let message = format!("Root 1 of {}\n\n{mark}Root payload digest: {digest}\n", self.dir);
+        let version = stand.ceremony.before.as_ref().map_or(1, |before| before.root.version().saturating_add(1));
+        let message = format!("Root {version} of {}\n\n{mark}Root payload digest: {digest}\n", self.dir);
         Ok(self.room.ledger.tag(tag, &message, time)?)
     }
 
@@ -162,6 +189,25 @@ impl Conductor<'_> {
         let digest = digest.as_ref().map_or_else(String::new, Digest::to_string);
         self.say(Tone::Done, format!("The record is closed. Root payload digest: {digest}"))
     }
+}
+
+/// The versions of the proposed root and targets.
+fn versions(stand: &Stand) -> Result<(u64, u64), Halt> {
+    let proposed = stand.ceremony.proposal.as_ref().ok_or_else(|| Halt::Bug("nothing is proposed".to_owned()))?;
+    let bug = |refusal: Refusal| Halt::Bug(refusal.to_string());
+    let root = Metadata::<Root>::of_payload("the proposed root", &proposed.root).map_err(bug)?;
+    let targets = Metadata::<Targets>::of_payload("the proposed targets", &proposed.targets).map_err(bug)?;
+    Ok((root.version(), targets.version()))
+}
+
+/// What `root/` serves, by name, and its numbered roots in order.
+fn served(tree: &Tree) -> (BTreeMap<String, Vec<u8>>, Vec<Vec<u8>>) {
+    let named = tree.iter().filter_map(|(path, entry)| Some((path.strip_prefix("root/")?, entry.bytes()?)));
+    let metadata = named.filter(|(name, _)| !name.contains('/') && name.ends_with(".json"));
+    let files: BTreeMap<String, Vec<u8>> = metadata.map(|(name, bytes)| (name.to_owned(), bytes.to_vec())).collect();
+    let numbered: BTreeMap<u64, Vec<u8>> =
+        files.iter().filter_map(|(name, bytes)| Some((root_number(name)?, bytes.clone()))).collect();
+    (files, numbered.into_values().collect())
 }
 
 /// Our own client's refresh from `root` over `files`, to the end.

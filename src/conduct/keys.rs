@@ -22,7 +22,7 @@ const PIN_LENGTH: (usize, usize) = (6, 8);
 
 impl Conductor<'_> {
     pub(super) fn token(&mut self, step: &Step, stand: &Stand, holder: &Handle) -> Result<(), Leave> {
-        self.plug_in(step, stand, holder)?;
+        self.plug_in(step, stand, holder, false)?;
         let Some(sitting) = &mut self.sitting else { return Err(Leave::Again) };
         let facts = sitting.token.facts();
         let state = match sitting.token.state() {
@@ -227,17 +227,19 @@ impl Conductor<'_> {
     /// Opens the holder's token if it is not open already, without asking first: it was plugged in at an earlier step of
     /// the sitting. After a restart the holder is asked.
     fn plug_in_again(&mut self, step: &Step, stand: &Stand, holder: &Handle) -> Result<(), Leave> {
-        if self.sitting.is_none() { self.plug_in(step, stand, holder) } else { Ok(()) }
+        if self.sitting.is_none() { self.plug_in(step, stand, holder, false) } else { Ok(()) }
     }
 
-    /// Asks for the token, and opens it by the serial that plan or record name.
-    pub(super) fn plug_in(&mut self, step: &Step, stand: &Stand, holder: &Handle) -> Result<(), Leave> {
+    /// Asks for the token, and opens it by the serial that plan or record name. With `old` it is the one of the key that
+    /// leaves.
+    pub(super) fn plug_in(&mut self, step: &Step, stand: &Stand, holder: &Handle, old: bool) -> Result<(), Leave> {
         self.sitting = None;
         let ceremony = &stand.ceremony;
-        let Some(planned) = ceremony.plan.holder(holder).map(|holder| &holder.token) else {
+        let Some(planned) = ceremony.planned_token(holder, old) else {
             return Err(Halt::Bug(format!("{holder} is not in the plan")).into());
         };
-        let known = ceremony.holders.get(holder).and_then(|state| state.token.as_ref()).map(|token| token.serial);
+        let state = if old { ceremony.old.get(holder) } else { ceremony.holders.get(holder) };
+        let known = state.and_then(|state| state.token.as_ref()).map(|token| token.serial);
         let wanted = Wanted { holder: holder.clone(), kind: planned.kind, serial: known.or(planned.serial) };
         let serial = wanted.serial.map_or(String::new(), |serial| format!(" with serial {serial}"));
         let prompt = match planned.kind {

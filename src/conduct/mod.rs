@@ -176,7 +176,7 @@ impl<'a> Conductor<'a> {
                 Next::Do(step) => step,
                 Next::Closed => return Ok(Ending::Closed),
                 Next::Aborted => return Ok(Ending::Aborted),
-                Next::Stuck { left, threshold } => match self.stuck(&stand, left, threshold) {
+                Next::Stuck { of, left, threshold } => match self.stuck(&stand, of, left, threshold) {
                     Ok(()) | Err(Leave::Again) => continue,
                     Err(Leave::Halt(halt)) => return Err(halt),
                 },
@@ -228,7 +228,8 @@ impl<'a> Conductor<'a> {
             Step::Unvouched(holder) => self.unvouched(step, stand, holder),
             Step::Propose => self.propose(step, stand),
             Step::Review => self.review(step, stand),
-            Step::Sign(holder) => self.sign(step, stand, holder),
+            Step::Sign(holder) => self.sign(step, stand, holder, false),
+            Step::SignOld(holder) => self.sign(step, stand, holder, true),
             Step::OneMachine => self.one_machine(step, stand),
             Step::Assemble => self.assemble(step, stand),
             Step::Verify => self.verify(step, stand),
@@ -411,16 +412,21 @@ fn summary(event: &Event) -> String {
         Deed::Vouched { holder, by, .. } => format!("Vouch for the key of {holder}: {} heard it", by.len()),
         Deed::Proposed { root, .. } => format!("Propose the root {}", root.short()),
         Deed::Reviewed { root, .. } => format!("Review the root {}", root.short()),
-        Deed::SignIntent { holder, .. } => format!("Consent of {holder} to sign"),
-        Deed::Signed { holder, .. } => format!("Sign as {holder}"),
-        Deed::Assembled { root } => format!("Assemble the root {}", root.short()),
+        Deed::SignIntent { holder, old, .. } => format!("Consent of {holder} to sign{}", with_old(*old)),
+        Deed::Signed { holder, old, .. } => format!("Sign as {holder}{}", with_old(*old)),
+        Deed::Assembled { root, .. } => format!("Assemble the root {}", root.short()),
         Deed::Verified { clients } => format!("Verify with {}", trustroot_core::text::escape(&clients.join(" and "))),
         Deed::Published { tag } => format!("Publish as {}", trustroot_core::text::escape(tag)),
         Deed::ReadBack { exceptions } => format!("Read back {exceptions} exceptions"),
         Deed::Closed { .. } => "Close the record".to_owned(),
         Deed::Exception { number, .. } => format!("Log exception {number}"),
+        Deed::Left { holder, old: true, .. } => format!("Go on without the old key of {holder}"),
         Deed::Left { holder, .. } => format!("Go on without {holder}"),
         Deed::Aborted { .. } => "Abandon the ceremony".to_owned(),
         Deed::Chosen { .. } => "Choose a branch of a fork".to_owned(),
     }
+}
+
+fn with_old(old: bool) -> &'static str {
+    if old { " with the old key" } else { "" }
 }

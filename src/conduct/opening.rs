@@ -18,7 +18,8 @@ impl Conductor<'_> {
         let plan = &stand.ceremony.plan;
         let mut handles: Vec<&Handle> = plan.holders.iter().map(|holder| &holder.handle).collect();
         let seats = [&plan.seats.conductor, &plan.seats.scribe].into_iter().chain(&plan.seats.witnesses);
-        for seat in seats {
+        let old = plan.leaving.iter().filter(|leaving| leaving.signs).map(|leaving| &leaving.handle);
+        for seat in old.chain(seats) {
             if !handles.contains(&seat) {
                 handles.push(seat);
             }
@@ -38,13 +39,16 @@ impl Conductor<'_> {
             let Answer::Several(keys) = self.ask(stand, &question)? else { continue };
             let present: BTreeSet<Handle> =
                 handles.iter().filter(|handle| keys.contains(handle.as_str())).map(|&handle| handle.clone()).collect();
-            let here = plan.holders.iter().filter(|holder| present.contains(&holder.handle)).count();
+            let mut with = stand.ceremony.clone();
+            with.present = Some(present.clone());
+            let short = with.standings().into_iter().find(|standing| !standing.possible());
             let trouble = if !present.contains(&plan.seats.conductor) || !present.contains(&plan.seats.scribe) {
                 Some("Conductor and scribe must be here; name others in the plan if they cannot come.".to_owned())
-            } else if here < stand.ceremony.threshold() {
-                Some(format!("Holders here: {here}; {} must sign.", stand.ceremony.threshold()))
             } else {
-                None
+                short.map(|short| {
+                    let of = if plan.follows.is_some() { format!(" for {}", short.of) } else { String::new() };
+                    format!("Holders here{of}: {}; {} must sign.", short.awaited.len(), short.need)
+                })
             };
             if let Some(trouble) = trouble {
                 self.say(Tone::Trouble, trouble)?;

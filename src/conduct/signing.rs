@@ -17,15 +17,17 @@ use super::{Conductor, Halt, Leave, Stand, WordsAsked};
 use crate::seams::{Answer, Form, Question, SlotState, TokenError, Tone};
 
 impl Conductor<'_> {
-    pub(super) fn sign(&mut self, step: &Step, stand: &Stand, holder: &Handle) -> Result<(), Leave> {
+    /// With `old` the key is one of the root before that the new root no longer names.
+    pub(super) fn sign(&mut self, step: &Step, stand: &Stand, holder: &Handle, old: bool) -> Result<(), Leave> {
         let ceremony = &stand.ceremony;
-        let (Some(proposal), Some(state)) = (&ceremony.proposal, ceremony.holders.get(holder)) else {
+        let states = if old { &ceremony.old } else { &ceremony.holders };
+        let (Some(proposal), Some(state)) = (&ceremony.proposal, states.get(holder)) else {
             return Err(Halt::Bug("nothing is proposed for signing".to_owned()).into());
         };
         let Some(key) = &state.key else {
             return Err(Halt::Bug(format!("{holder} has no key to sign with")).into());
         };
-        self.plug_in(step, stand, holder)?;
+        self.plug_in(step, stand, holder, old)?;
         let Some(sitting) = &mut self.sitting else { return Err(Leave::Again) };
         // The token is known by its key before any try of the PIN is spent.
         match sitting.token.inspect() {
@@ -72,6 +74,7 @@ impl Conductor<'_> {
                 root: proposal.root_digest(),
                 targets: proposal.targets_digest(),
                 second_machine,
+                old,
             };
             self.commit(stand, step.id(), self.hands(stand, holder), deed, BTreeMap::new())?;
         }
@@ -122,7 +125,7 @@ impl Conductor<'_> {
             evidence.insert(format!("{}/{}", ceremony.dir, file.path()), file.to_canonical());
         }
         self.say(Tone::Done, format!("{holder} signed root and targets; both signatures verify."))?;
-        let deed = Deed::Signed { holder: holder.clone(), fingerprint: key.fingerprint() };
+        let deed = Deed::Signed { holder: holder.clone(), fingerprint: key.fingerprint(), old };
         self.commit(stand, step.id(), self.hands(stand, holder), deed, evidence)
     }
 

@@ -22,15 +22,15 @@ impl Conductor<'_> {
     pub(super) fn trouble(&mut self, stand: &Stand, at: &Question) -> Result<(), Leave> {
         let step = at.step.clone();
         // Whose step it is, and not who was asked: whoever hears a wrong fingerprint doubts the holder who read it.
-        let holder = match stand.ceremony.next() {
-            Next::Do(step) => step.holder().cloned(),
-            _ => None,
+        let (holder, old) = match stand.ceremony.next() {
+            Next::Do(step) => (step.holder().cloned(), matches!(step, Step::SignOld(_))),
+            _ => (None, false),
         };
         let mut choices = vec![
             choice("back", "nothing is; begin this step again"),
             choice("exception", "log an exception, then begin this step again"),
         ];
-        if let Some(holder) = holder.as_ref().filter(|holder| self.may_leave(stand, holder)) {
+        if let Some(holder) = holder.as_ref().filter(|holder| self.may_leave(stand, holder, old)) {
             choices.push(choice("leave", format!("go on without {holder}")));
         }
         if !stand.ceremony.has_quorum() {
@@ -45,7 +45,7 @@ impl Conductor<'_> {
                 self.log_exception(stand, step, None, what, remedy)
             }
             "leave" => match holder {
-                Some(holder) => self.leave(stand, &step, &holder, None),
+                Some(holder) => self.leave(stand, &step, &holder, old, None),
                 None => Ok(()),
             },
             "abandon" => self.abandon(stand, &step),
@@ -66,8 +66,9 @@ impl Conductor<'_> {
         self.say(Tone::Trouble, format!("{error}."))?;
         self.say(Tone::Hint, format!("{}.", error.hint()))?;
         let id = step.id();
+        let old = matches!(step, Step::SignOld(_));
         let mut choices = vec![choice("again", "log it, and try again")];
-        if self.may_leave(stand, holder) {
+        if self.may_leave(stand, holder, old) {
             let leave = choice("leave", format!("go on without {holder}"));
             // What trying again cannot mend is not offered first: a rehearsal that answers by itself would go on for ever.
             let first = matches!(error, TokenError::PinBlocked { .. });
@@ -77,7 +78,7 @@ impl Conductor<'_> {
             choices.push(choice("abandon", "abandon the ceremony; what was done stays in the record"));
         }
         match self.choose(stand, &id, "token-trouble", "How does it go on", choices)?.as_str() {
-            "leave" => self.leave(stand, &id, holder, Some(format!("{error}.")))?,
+            "leave" => self.leave(stand, &id, holder, old, Some(format!("{error}.")))?,
             "abandon" => self.abandon(stand, &id)?,
             _ => self.log_exception(stand, id, None, format!("{error}."), AGAIN.to_owned())?,
         }
@@ -85,8 +86,9 @@ impl Conductor<'_> {
     }
 
     /// Fewer holders are left than must sign: nothing but abandoning is possible.
-    pub(super) fn stuck(&mut self, stand: &Stand, left: usize, threshold: usize) -> Result<(), Leave> {
-        self.say(Tone::Trouble, format!("Holders left: {left}; {threshold} must sign."))?;
+    pub(super) fn stuck(&mut self, stand: &Stand, of: &str, left: usize, threshold: usize) -> Result<(), Leave> {
+        let of = if stand.ceremony.before.is_some() { format!(" for {of}") } else { String::new() };
+        self.say(Tone::Trouble, format!("Holders left{of}: {left}; {threshold} must sign."))?;
         self.say(Tone::Hint, "Abandon this ceremony, and hold another with a new plan.")?;
         let step = stand.ceremony.events.last().map_or_else(|| Step::Roll.id(), |logged| logged.event.step.clone());
         let choices = vec![
@@ -128,24 +130,33 @@ impl Conductor<'_> {
     }
 
     /// Goes on without a holder: an exception, and then the event that takes the holder out.
-    fn leave(&mut self, stand: &Stand, step: &StepId, holder: &Handle, cause: Option<String>) -> Result<(), Leave> {
+    fn leave(
+        &mut self,
+        stand: &Stand,
+        step: &StepId,
+        holder: &Handle,
+        old: bool,
+        cause: Option<String>,
+    ) -> Result<(), Leave> {
         let reason = match cause {
             Some(cause) => cause,
             None => self.line(stand, step, "leave-reason", "Why, in a sentence", "The token does not work.")?,
         };
         self.sitting = None;
-        let what = format!("{holder} takes no further part: {reason}");
+        let whose = if old { format!("the old key of {holder}") } else { holder.to_string() };
+        let what = format!("{whose} takes no further part: {reason}");
         self.log_exception(stand, step.clone(), None, what, "The others go on.".to_owned())?;
         let stand = self.stand()?;
         let hands = self.hands_of_conductor(&stand);
-        let deed = Deed::Left { holder: holder.clone(), reason };
+        let deed = Deed::Left { holder: holder.clone(), reason, old };
         self.commit(&stand, step.clone(), hands, deed, BTreeMap::new())
     }
 
     fn abandon(&mut self, stand: &Stand, step: &StepId) -> Result<(), Leave> {
         let ceremony = &stand.ceremony;
-        let signed = ceremony.holders.values().filter(|state| state.signed).count();
-        let missing = ceremony.proposal.as_ref().map(|_| ceremony.threshold().saturating_sub(signed));
+        let all = ceremony.holders.values().chain(ceremony.old.values());
+        let signed = all.filter(|state| state.signed).count();
+        let missing = ceremony.proposal.as_ref().map(|_| ceremony.missing());
         if let Some(missing) = missing {
             self.say(Tone::Note, format!("{signed} signed; {missing} more would complete what was proposed."))?;
         }
@@ -167,11 +178,14 @@ impl Conductor<'_> {
 
     /// Whether the holder takes part and has not signed, and going on without one can be written down. Whether enough are
     /// left is for replay to say: too few, and nothing but abandoning remains.
-    fn may_leave(&self, stand: &Stand, holder: &Handle) -> bool {
+    fn may_leave(&self, stand: &Stand, holder: &Handle, old: bool) -> bool {
         let ceremony = &stand.ceremony;
         let opened = ceremony.program.is_some() && !ceremony.assembled;
-        let here = ceremony.taking_part().find(|(handle, _)| *handle == holder);
-        opened && here.is_some_and(|(_, state)| !state.signed)
+        let here = match old {
+            true => ceremony.old.get(holder).filter(|state| ceremony.is_present(holder) && state.left.is_none()),
+            false => ceremony.taking_part().find(|(handle, _)| *handle == holder).map(|(_, state)| state),
+        };
+        opened && here.is_some_and(|state| !state.signed)
     }
 
     pub(super) fn hands_of_conductor(&self, stand: &Stand) -> Hands {

@@ -104,6 +104,10 @@ checks! {
     PlanPeople = "PLAN-PEOPLE",
     /// Token rules are at least as strong as the defaults.
     PlanToken = "PLAN-TOKEN",
+    /// A plan that continues a root names it, why, and what becomes of each of its keys.
+    PlanFollows = "PLAN-FOLLOWS",
+    /// Enough holders of the root before sign to meet its threshold.
+    PlanQuorumOld = "PLAN-QUORUM-OLD",
     // Attestations.
     /// An attestation chains to a pinned anchor.
     AttChain = "ATT-CHAIN",
@@ -154,6 +158,8 @@ checks! {
     RootRecord = "ROOT-RECORD",
     /// A signature file signs the payload it names, with the key it is named for.
     SigPayload = "SIG-PAYLOAD",
+    /// An abandoned ceremony with signatures stands in the record of the next one for that version.
+    RivalPossible = "RIVAL-POSSIBLE",
     /// The proposed payload is what plan and record give.
     ProposalBuilt = "PROPOSAL-BUILT",
     /// Every step that cannot be undone has its intent and its end.

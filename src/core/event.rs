@@ -263,6 +263,9 @@ pub enum Deed {
         targets: Digest,
         /// Whether the holder gave words read from another machine.
         second_machine: bool,
+        /// Whether it is with the old key, which the new root no longer names.
+        #[serde(default, skip_serializing_if = "is_false")]
+        old: bool,
     },
     /// A holder signed root and targets. The files are the signatures.
     Signed {
@@ -270,11 +273,17 @@ pub enum Deed {
         holder: Handle,
         /// The key fingerprint.
         fingerprint: Digest,
+        /// Whether it is with the old key, which the new root no longer names.
+        #[serde(default, skip_serializing_if = "is_false")]
+        old: bool,
     },
     /// The signatures became metadata. The files are those of `root/`.
     Assembled {
         /// The payload digest of the root.
         root: Digest,
+        /// The version of the timestamp, after which the online role goes on by itself; 1 where it is not stated.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        timestamp: Option<u64>,
     },
     /// Clients refreshed from the assembled files to the end.
     Verified {
@@ -316,6 +325,9 @@ pub enum Deed {
         holder: Handle,
         /// Why.
         reason: String,
+        /// Whether it is the old key, which the new root no longer names, that signs no more.
+        #[serde(default, skip_serializing_if = "is_false")]
+        old: bool,
     },
     /// The ceremony was abandoned below quorum. What was signed stays, marked defunct.
     Aborted {
@@ -332,6 +344,10 @@ pub enum Deed {
         /// The one that counts.
         chosen: Digest,
     },
+}
+
+fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 /// What a token says of itself.

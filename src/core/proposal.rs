@@ -8,10 +8,16 @@ use crate::json::Value;
 use crate::key::PublicKey;
 use crate::metadata::build::{BuildFault, Keyholders, Root, Snapshot, Targets, Timestamp, new_key_id};
 use crate::metadata::fields::MetaFile;
+use crate::metadata::snapshot::Snapshot as SnapshotBody;
+use crate::metadata::timestamp::Timestamp as TimestampBody;
+use crate::metadata::{Metadata, Role};
 use crate::payload::Payload;
-use crate::plan::Plan;
+use crate::plan::{OnlineRole, Plan};
+use crate::predecessor::newest;
 use crate::replay::Ceremony;
+use crate::sigfile::SignedRole;
 use crate::text::Handle;
+use crate::tree::{Entry, Tree};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -43,6 +49,9 @@ pub enum ProposalFault {
     /// An online key of the plan is missing.
     #[error("the online key \"{0}\" of the plan is missing")]
     Online(Handle),
+    /// An online key is not the one that the plan keeps.
+    #[error("the online key \"{0}\" is not the one that the plan keeps")]
+    NotKept(Handle),
     /// A holder who takes part has no key.
     #[error("{0} has no key")]
     NoKey(Handle),
@@ -51,7 +60,8 @@ pub enum ProposalFault {
     Build(#[from] BuildFault),
 }
 
-/// Builds root and targets of a genesis. `online` are the public halves of the online keys, by the plan's names.
+/// Builds root and targets: of a genesis, or the next ones. `online` are the public halves of the online keys, by the plan's
+/// names.
 ///
 /// # Errors
 /// See [`ProposalFault`].
@@ -59,57 +69,143 @@ pub fn build(ceremony: &Ceremony, online: &BTreeMap<Handle, PublicKey>) -> Resul
     let plan = &ceremony.plan;
     let mut keys = BTreeSet::new();
     let mut people = Vec::new();
-    for (handle, state) in ceremony.taking_part() {
+    for (handle, state) in ceremony.keyholders() {
         let key = state.key.as_ref().ok_or_else(|| ProposalFault::NoKey(handle.clone()))?;
         keys.insert(key.clone());
         people.push(person(ceremony, handle, key));
     }
-    let online_role = |name: &Handle| {
-        let key = online.get(name).ok_or_else(|| ProposalFault::Online(name.clone()))?;
-        Ok::<_, ProposalFault>(Keyholders { keys: BTreeSet::from([key.clone()]), threshold: 1 })
+    let online_role = |role: &OnlineRole| {
+        let key = online.get(&role.key).ok_or_else(|| ProposalFault::Online(role.key.clone()))?;
+        if role.keeps.is_some_and(|kept| kept != key.fingerprint()) {
+            return Err(ProposalFault::NotKept(role.key.clone()));
+        }
+        Ok(Keyholders { keys: BTreeSet::from([key.clone()]), threshold: 1 })
     };
     let heads = ceremony.proposal.as_ref().map_or(&ceremony.heads, |proposal| &proposal.heads);
     let events = heads.iter().map(|digest| Value::Str(digest.to_string())).collect();
     let record = Value::from([("events", Value::Arr(events)), ("plan", ceremony.plan_digest.to_string().into())]);
 
+    let before = ceremony.before.as_deref();
     let mut root_extra = common(plan);
     root_extra.insert(RECORD.to_string(), record);
     root_extra.insert(HOLDERS.to_string(), Value::Arr(people));
     let root = Root {
-        version: 1,
+        version: before.map_or(1, |before| before.root.version().saturating_add(1)),
         expires: plan.root.expires,
         root: Keyholders { keys: keys.clone(), threshold: plan.root.threshold.into() },
         targets: Keyholders { keys, threshold: plan.targets.threshold.into() },
-        snapshot: online_role(&plan.snapshot.key)?,
-        timestamp: online_role(&plan.timestamp.key)?,
+        snapshot: online_role(&plan.snapshot)?,
+        timestamp: online_role(&plan.timestamp)?,
         extra: root_extra,
     };
-    let targets = Targets { version: 1, expires: plan.targets.expires, targets: BTreeMap::new(), extra: common(plan) };
+    let old = before.and_then(|before| before.targets.as_ref());
+    let targets = Targets {
+        version: old.map_or(1, |old| old.version().saturating_add(1)),
+        expires: plan.targets.expires,
+        targets: old.map_or_else(BTreeMap::new, |old| old.body().targets().clone()),
+        delegations: old.and_then(|old| old.signed().get("delegations")).cloned(),
+        extra: common(plan),
+    };
     Ok(Built { root: root.payload()?, targets: targets.payload()? })
 }
 
-/// The snapshot over a finished targets file, and the timestamp over the snapshot that `sign` finishes.
-///
-/// # Errors
-/// See [`BuildFault`].
-pub fn snapshot(plan: &Plan, targets_file: &[u8]) -> Result<Payload, BuildFault> {
-    let meta = BTreeMap::from([("targets.json".to_string(), MetaFile::of(1, targets_file))]);
-    Snapshot { version: 1, expires: plan.snapshot.expires, meta }.payload()
+/// What the online roles published last, which the next snapshot and timestamp continue.
+#[derive(Clone, Debug, Default)]
+pub struct Online {
+    /// The version of the snapshot; 0 before the first.
+    snapshot: u64,
+    /// What the snapshot names besides the targets.
+    delegated: BTreeMap<String, MetaFile>,
+    /// The version of the timestamp; 0 before the first.
+    timestamp: u64,
 }
 
-/// The timestamp over a finished snapshot file.
-///
-/// # Errors
-/// See [`BuildFault`].
-pub fn timestamp(plan: &Plan, snapshot_file: &[u8]) -> Result<Payload, BuildFault> {
-    Timestamp { version: 1, expires: plan.timestamp.expires, snapshot: MetaFile::of(1, snapshot_file) }.payload()
+impl Online {
+    /// What `root/` holds: the newest snapshot, and the timestamp. What cannot be read counts as nothing, and the clients that
+    /// judge the result say so.
+    pub fn of(tree: &Tree) -> Self {
+        let bytes = |path: &str| tree.get(path).and_then(Entry::bytes);
+        let newest = newest(tree, "snapshot");
+        let snapshot = newest.and_then(|(_, path)| Metadata::<SnapshotBody>::parse(&path, bytes(&path)?).ok());
+        let path = "root/timestamp.json";
+        let timestamp = bytes(path).and_then(|bytes| Metadata::<TimestampBody>::parse(path, bytes).ok());
+        let mut delegated = snapshot.as_ref().map_or_else(BTreeMap::new, |read| read.body().meta().clone());
+        delegated.remove("targets.json");
+        // The timestamp may name a snapshot that is no longer here.
+        let named = timestamp.as_ref().map_or(0, |read| read.body().snapshot().version);
+        Self {
+            snapshot: snapshot.map_or(0, |read| read.version()).max(named),
+            delegated,
+            timestamp: timestamp.map_or(0, |read| read.version()),
+        }
+    }
+
+    /// The version of the next snapshot.
+    pub fn next_snapshot(&self) -> u64 {
+        self.snapshot.saturating_add(1)
+    }
+
+    /// The version of the next timestamp.
+    pub fn next_timestamp(&self) -> u64 {
+        self.timestamp.saturating_add(1)
+    }
+
+    /// The next snapshot, over a finished targets file of this version.
+    ///
+    /// # Errors
+    /// See [`BuildFault`].
+    pub fn snapshot(&self, plan: &Plan, version: u64, targets_file: &[u8]) -> Result<Payload, BuildFault> {
+        let mut meta = self.delegated.clone();
+        meta.insert("targets.json".to_string(), MetaFile::of(version, targets_file));
+        Snapshot { version: self.next_snapshot(), expires: plan.snapshot.expires, meta }.payload()
+    }
+
+    /// The next timestamp, over the finished file of the next snapshot.
+    ///
+    /// # Errors
+    /// See [`BuildFault`].
+    pub fn timestamp(&self, plan: &Plan, snapshot_file: &[u8]) -> Result<Payload, BuildFault> {
+        let snapshot = MetaFile::of(self.next_snapshot(), snapshot_file);
+        Timestamp { version: self.next_timestamp(), expires: plan.timestamp.expires, snapshot }.payload()
+    }
+}
+
+/// The key ids under which a signature by `key` is filed: the new root's and, where the root before names the key by another,
+/// that one too. A client that stands at the root before looks the signature up by it.
+pub fn filed_under(ceremony: &Ceremony, role: SignedRole, key: &PublicKey) -> BTreeSet<String> {
+    let named = ceremony.keyholders().any(|(_, state)| state.key.as_ref() == Some(key));
+    let role = match role {
+        SignedRole::Root => Role::Root,
+        SignedRole::Targets => Role::Targets,
+    };
+    let old = ceremony.before.iter().flat_map(|before| before.key_ids(role, key));
+    new_key_id(key).filter(|_| named).into_iter().chain(old).collect()
+}
+
+/// Valid signatures by key, as the metadata files them: each under every id of [`filed_under`].
+pub fn filed(
+    ceremony: &Ceremony,
+    role: SignedRole,
+    valid: impl IntoIterator<Item = (PublicKey, Vec<u8>)>,
+) -> Vec<(String, Vec<u8>)> {
+    let each = |(key, signature): (PublicKey, Vec<u8>)| {
+        filed_under(ceremony, role, &key).into_iter().map(move |id| (id, signature.clone()))
+    };
+    valid.into_iter().flat_map(each).collect()
 }
 
 fn common(plan: &Plan) -> BTreeMap<String, Value> {
     let mut fields = BTreeMap::new();
     let id = plan.record_dir().trim_start_matches("ceremony/").to_string();
-    let ceremony = [("id", Value::Str(id)), ("trust-root", plan.trust_root.as_str().into())];
-    fields.insert(CEREMONY.to_string(), Value::from(ceremony));
+    let mut ceremony = BTreeMap::from([
+        ("id".to_string(), Value::Str(id)),
+        ("trust-root".to_string(), plan.trust_root.as_str().into()),
+    ]);
+    if let Some(reason) = &plan.reason {
+        ceremony.insert("kind".to_string(), plan.kind.name().into());
+        ceremony.insert("reason".to_string(), reason.as_str().into());
+    }
+    fields.insert(CEREMONY.to_string(), Value::Obj(ceremony));
     if plan.rehearsal {
         fields.insert(REHEARSAL.to_string(), REHEARSAL_TEXT.into());
     }
@@ -130,8 +226,17 @@ fn person(ceremony: &Ceremony, handle: &Handle, key: &PublicKey) -> Value {
             put("country", country.as_str().into());
         }
     }
-    if let Some(token) = ceremony.holders.get(handle).and_then(|state| state.token.as_ref()) {
-        put("serial", u64::from(token.serial).into());
+    let state = ceremony.holders.get(handle);
+    let serial = match state.and_then(|state| state.token.as_ref()) {
+        Some(token) => Some(token.serial),
+        // The token of a key that is kept is not identified again before the proposal; the plan says which it is.
+        None if state.is_some_and(|state| state.kept) => {
+            ceremony.plan.holder(handle).and_then(|holder| holder.token.serial)
+        }
+        None => None,
+    };
+    if let Some(serial) = serial {
+        put("serial", u64::from(serial).into());
     }
     Value::Obj(fields)
 }

@@ -1,6 +1,6 @@
 //! Replay: from the plan and the events to where the ceremony stands, and what comes next.
 //!
-//! Both [`replay`] and [`Ceremony::next`] are pure. Whoever conducts holds nothing between steps: after each commit the
+//! Both [`replay`] and `Ceremony::next` are pure. Whoever conducts holds nothing between steps: after each commit the
 //! record is read and replayed again, so stopping anywhere loses nothing.
 //!
 //! Rules: an event counts only if it could follow from where the ceremony stood (`LOG-STEP`), was written by somebody who
@@ -11,16 +11,20 @@ use crate::check::{Check, Finding, Level};
 use crate::digest::Digest;
 use crate::event::{Deed, Event, TokenFacts};
 use crate::key::PublicKey;
-use crate::plan::Plan;
+use crate::plan::{Plan, PlannedToken};
+use crate::predecessor::Predecessor;
 use crate::record::{Logged, Record};
-use crate::step::Step;
+use crate::signers::{Standing, standings};
 use crate::text::Handle;
 use crate::time::Timestamp;
 use crate::tree::{Entry, Tree};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
+
+pub use crate::next::Next;
 
 /// Where a ceremony stands.
 #[derive(Clone, Debug)]
@@ -41,8 +45,12 @@ pub struct Ceremony {
     pub clock_read: bool,
     /// The program that opened the ceremony, once plan and program were read aloud.
     pub program: Option<String>,
+    /// The root that is continued; nothing in a genesis.
+    pub before: Option<Arc<Predecessor>>,
     /// Each holder of the plan.
     pub holders: BTreeMap<Handle, HolderState>,
+    /// Those who sign once more with a key that the new root no longer names.
+    pub old: BTreeMap<Handle, HolderState>,
     /// What was proposed.
     pub proposal: Option<Proposal>,
     /// Whether the review page was read aloud and read back.
@@ -72,8 +80,10 @@ pub struct HolderState {
     pub provisioned: bool,
     /// Whether generating began.
     pub generate_intent: bool,
-    /// The key, once generated.
+    /// The key: once generated, or from the beginning where it is one of the root before.
     pub key: Option<PublicKey>,
+    /// Whether the key is one of the root before.
+    pub kept: bool,
     /// Who vouched for it, once they were asked.
     pub vouched: Option<BTreeSet<Handle>>,
     /// Whether signing began, and whether the words from another machine were given.
@@ -128,30 +138,14 @@ pub struct ExceptionEntry {
     pub approved: Handle,
 }
 
-/// What comes next.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Next {
-    /// This step.
-    Do(Step),
-    /// Nothing: the record is closed.
-    Closed,
-    /// Nothing: the ceremony was abandoned.
-    Aborted,
-    /// Nothing can be done: fewer holders are left than must sign.
-    Stuck {
-        /// How many are left.
-        left: usize,
-        /// How many must sign.
-        threshold: usize,
-    },
-}
-
 /// Replays the record over the files of its repository.
 ///
 /// # Errors
-/// The first event that could not follow, or whose evidence is missing or changed.
+/// The first event that could not follow, or whose evidence is missing or changed; `PLAN-FOLLOWS` if the root that the plan
+/// continues is not in `root/`.
 pub fn replay(record: &Record, tree: &Tree) -> Result<Ceremony, Finding> {
-    let mut ceremony = Ceremony::new(record);
+    let before = Predecessor::of(&record.plan, tree)?;
+    let mut ceremony = Ceremony::planned(record, before.map(Arc::new));
     for logged in &record.events {
         let path = || format!("{}/{}", record.dir, logged.event.path());
         ceremony.check_files(&logged.event, tree)?;
@@ -167,7 +161,16 @@ pub fn replay(record: &Record, tree: &Tree) -> Result<Ceremony, Finding> {
 type Refusal = (Check, String);
 
 impl Ceremony {
-    fn new(record: &Record) -> Self {
+    /// The ceremony of a record before its first event, over the root that the plan continues.
+    pub fn planned(record: &Record, before: Option<Arc<Predecessor>>) -> Self {
+        let plan = &record.plan;
+        let kept = |fingerprint: Option<Digest>| {
+            let key = fingerprint.and_then(|fingerprint| before.as_ref()?.root_key(fingerprint)).cloned();
+            HolderState { kept: fingerprint.is_some(), key, ..HolderState::default() }
+        };
+        let holders = plan.holders.iter().map(|holder| (holder.handle.clone(), kept(holder.key))).collect();
+        let signing = plan.leaving.iter().filter(|leaving| leaving.signs);
+        let old = signing.map(|leaving| (leaving.handle.clone(), kept(Some(leaving.key)))).collect();
         Self {
             plan: record.plan.clone(),
             plan_digest: record.plan_digest,
@@ -177,7 +180,9 @@ impl Ceremony {
             present: None,
             clock_read: false,
             program: None,
-            holders: record.plan.holders.iter().map(|h| (h.handle.clone(), HolderState::default())).collect(),
+            before,
+            holders,
+            old,
             proposal: None,
             reviewed: false,
             assembled: false,
@@ -249,6 +254,7 @@ impl Ceremony {
                 let taken = self.holders.values().any(|h| h.token.as_ref().is_some_and(|t| t.serial == token.serial));
                 step(!taken, "another holder, or this one, has the token already")?;
                 let state = self.acting(holder)?;
+                step(!state.kept, "the key of this holder is kept; no other is made")?;
                 // The secrets that were replaced, and the key, are those of the token identified before.
                 step(!state.provisioned, "the token of a holder changes only before its secrets are replaced")?;
                 state.token = Some(token.clone());
@@ -273,6 +279,9 @@ impl Ceremony {
                 let key = self.published_key(event, holder, *fingerprint, tree)?;
                 let taken = self.holders.values().any(|state| state.key.as_ref() == Some(&key));
                 step(!taken, "another holder has this key")?;
+                let before = self.before.as_ref().map(|before| before.root.body().keys());
+                let old = before.is_some_and(|keys| keys.values().any(|old| old.public() == Some(&key)));
+                step(!old, "the key was in the root before, and the plan does not say that it is kept")?;
                 let state = self.acting(holder)?;
                 let same = state.token.as_ref().is_some_and(|token| token.serial == *serial);
                 step(same && state.key.is_none(), "a key is generated once, on the identified token")?;
@@ -291,7 +300,7 @@ impl Ceremony {
             }
             Deed::Proposed { root, targets, twin } => {
                 step(opened && self.proposal.is_none(), "a proposal is made once, after the keys")?;
-                let ready = self.taking_part().all(|(_, state)| state.vouched.is_some());
+                let ready = self.taking_part().all(|(_, state)| state.kept || state.vouched.is_some());
                 step(ready, "a holder's key is missing")?;
                 let payload = |role: &str, digest: &Digest| {
                     let path = format!("{}/signatures/{role}-{digest}/payload.json", self.dir);
@@ -308,11 +317,16 @@ impl Ceremony {
                 step(self.is_present(listener), "the listener is not present")?;
                 self.reviewed = true;
             }
-            Deed::SignIntent { holder, serial, root, targets, second_machine } => {
+            Deed::SignIntent { holder, serial, root, targets, second_machine, old } => {
                 let fits = self.reviewed && !self.assembled && self.is_proposed(root, targets);
                 step(fits, "what was reviewed is signed, before assembly")?;
-                let state = self.acting(holder)?;
-                let same = state.token.as_ref().is_some_and(|token| token.serial == *serial);
+                // A key that is kept is known by itself; its token by the plan, where that names one.
+                let planned = self.planned_token(holder, *old).and_then(|planned| planned.serial);
+                let state = self.signing(holder, *old)?;
+                let same = match &state.token {
+                    Some(token) => token.serial == *serial,
+                    None => state.kept && planned.is_none_or(|planned| planned == *serial),
+                };
                 step(
                     same && state.key.is_some() && !state.signed,
                     "a holder signs once, with the token of the record",
@@ -320,9 +334,9 @@ impl Ceremony {
                 step(state.sign_intent.is_none(), "signing began before")?;
                 state.sign_intent = Some(*second_machine);
             }
-            Deed::Signed { holder, fingerprint } => {
+            Deed::Signed { holder, fingerprint, old } => {
                 let named = self.proposal.as_ref().is_some_and(|proposal| self.names_signatures(event, proposal));
-                let state = self.acting(holder)?;
+                let state = self.signing(holder, *old)?;
                 let same = state.key.as_ref().is_some_and(|key| key.fingerprint() == *fingerprint);
                 step(same && !state.signed, "a holder signs once, with the key of the record")?;
                 step(named, "it does not name one signature of the root and one of the targets")?;
@@ -331,7 +345,7 @@ impl Ceremony {
                 }
                 state.signed = true;
             }
-            Deed::Assembled { root } => {
+            Deed::Assembled { root, .. } => {
                 let fits = self.proposal.as_ref().is_some_and(|p| p.root_digest() == *root) && !self.assembled;
                 step(fits && self.has_quorum(), "a proposal is assembled once, when a quorum signed")?;
                 self.assembled = true;
@@ -368,9 +382,9 @@ impl Ceremony {
                     approved: approved.clone(),
                 });
             }
-            Deed::Left { holder, reason } => {
+            Deed::Left { holder, reason, old } => {
                 step(opened && !self.assembled, "holders leave between opening and assembly")?;
-                self.acting(holder)?.left = Some(reason.clone());
+                self.signing(holder, *old)?.left = Some(reason.clone());
             }
             Deed::Aborted { reason, .. } => {
                 step(!self.has_quorum(), "from quorum on nothing can be abandoned: publish, then supersede")?;
@@ -448,8 +462,30 @@ impl Ceremony {
         }
     }
 
+    /// The state of the key that signs: the new root's, or with `old` one that leaves.
+    fn signing(&mut self, holder: &Handle, old: bool) -> Result<&mut HolderState, Refusal> {
+        if !old {
+            return self.acting(holder);
+        }
+        let present = self.is_present(holder);
+        match self.old.get_mut(holder) {
+            Some(state) if present && state.left.is_none() => Ok(state),
+            _ => Err((Check::LogStep, format!("{holder} does not sign with an old key here"))),
+        }
+    }
+
+    /// The token that the plan expects of a holder, or with `old` the one of the key that leaves.
+    pub fn planned_token(&self, holder: &Handle, old: bool) -> Option<&PlannedToken> {
+        if old {
+            return self.plan.signing_old(holder).map(|leaving| &leaving.token);
+        }
+        self.plan.holder(holder).map(|holder| &holder.token)
+    }
+
     fn is_known(&self, handle: &Handle) -> bool {
-        self.holders.contains_key(handle) || self.plan.people.iter().any(|person| person.handle == *handle)
+        self.holders.contains_key(handle)
+            || self.plan.leaving.iter().any(|leaving| leaving.handle == *handle)
+            || self.plan.people.iter().any(|person| person.handle == *handle)
     }
 
     /// Whether this person was there when the roll was called.
@@ -472,95 +508,52 @@ impl Ceremony {
         in_order.filter(|(handle, state)| self.is_present(handle) && state.left.is_none())
     }
 
-    /// How many holders must sign so that root and targets are both complete.
+    /// The holders whose keys the root names, in the order of the plan: those whose key is kept, whether they are here or
+    /// not, and those who are here and make one.
+    pub fn keyholders(&self) -> impl Iterator<Item = (&Handle, &HolderState)> {
+        let in_order = self.plan.holders.iter().filter_map(|h| self.holders.get_key_value(&h.handle));
+        in_order.filter(|(handle, state)| {
+            let here = self.present.is_none() || self.is_present(handle);
+            state.kept || state.signed || here && state.left.is_none()
+        })
+    }
+
+    /// Every key that may sign here: the holders', and those that leave.
+    pub fn signing_keys(&self) -> Vec<&PublicKey> {
+        self.holders.values().chain(self.old.values()).filter_map(|state| state.key.as_ref()).collect()
+    }
+
+    /// How many holders must sign so that the new root and its targets are both complete.
     pub fn threshold(&self) -> usize {
         usize::try_from(self.plan.root.threshold.max(self.plan.targets.threshold)).unwrap_or(usize::MAX)
     }
 
-    /// Whether enough holders signed. From here on nothing can be abandoned.
+    /// Every threshold that has to be met, and where the ceremony stands to it.
+    pub fn standings(&self) -> Vec<Standing> {
+        standings(self)
+    }
+
+    /// Whether enough holders signed, for the new root and for the one before. From here on nothing can be abandoned.
     pub fn has_quorum(&self) -> bool {
         // Each signature is over both payloads, and holders have different keys; the metadata itself is judged by
         // `quorum` when it is assembled and verified.
-        self.holders.values().filter(|state| state.signed).count() >= self.threshold()
+        self.standings().iter().all(|standing| standing.missing() == 0)
+    }
+
+    /// How many signatures at least are missing until root and targets are complete.
+    pub fn missing(&self) -> usize {
+        self.standings().iter().map(Standing::missing).max().unwrap_or(0)
     }
 
     /// How many holders gave the words of the digest from another machine.
     pub fn second_machines(&self) -> usize {
-        self.holders.values().filter(|state| state.signed && state.sign_intent == Some(true)).count()
+        let all = self.holders.values().chain(self.old.values());
+        all.filter(|state| state.signed && state.sign_intent == Some(true)).count()
     }
 
     /// Whether an exception for `check` stands in the record, at `step` if one is given.
     pub fn admits(&self, check: Check, step: Option<&crate::event::StepId>) -> bool {
         let named = |entry: &&ExceptionEntry| entry.check.as_deref() == Some(check.name());
         self.exceptions.iter().filter(named).any(|entry| step.is_none_or(|step| entry.step == *step))
-    }
-
-    /// What comes next.
-    pub fn next(&self) -> Next {
-        if self.closed {
-            return Next::Closed;
-        }
-        if self.aborted.is_some() {
-            return Next::Aborted;
-        }
-        if self.present.is_none() {
-            return Next::Do(Step::Roll);
-        }
-        if !self.clock_read {
-            return Next::Do(Step::Clock);
-        }
-        if self.program.is_none() {
-            return Next::Do(Step::Read);
-        }
-        if self.proposal.is_none() {
-            for (handle, state) in self.taking_part() {
-                let handle = handle.clone();
-                let unvouched = Step::Unvouched(handle.clone());
-                let step = match state {
-                    HolderState { token: None, .. } => Step::Token(handle),
-                    HolderState { provisioned: false, .. } => Step::Provision(handle),
-                    HolderState { key: None, .. } => Step::Generate(handle),
-                    HolderState { vouched: None, .. } => Step::Vouch(handle),
-                    HolderState { vouched: Some(by), .. }
-                        if by.len() < 2 && !self.admits(Check::EnrolUnvouched, Some(&unvouched.id())) =>
-                    {
-                        unvouched
-                    }
-                    HolderState { .. } => continue,
-                };
-                return Next::Do(step);
-            }
-        }
-        // From quorum on the ceremony goes on with whoever is left. A signature counts, whatever its holder did after it.
-        let gone = |state: &HolderState| state.signed && state.left.is_some();
-        let left = self.taking_part().count() + self.holders.values().filter(|state| gone(state)).count();
-        if !self.has_quorum() && left < self.threshold() {
-            return Next::Stuck { left, threshold: self.threshold() };
-        }
-        if self.proposal.is_none() {
-            return Next::Do(Step::Propose);
-        }
-        if !self.reviewed {
-            return Next::Do(Step::Review);
-        }
-        if !self.assembled {
-            if let Some((handle, _)) = self.taking_part().find(|(_, state)| !state.signed) {
-                return Next::Do(Step::Sign(handle.clone()));
-            }
-            if self.second_machines() < self.threshold() && !self.admits(Check::ReviewOneMachine, None) {
-                return Next::Do(Step::OneMachine);
-            }
-            return Next::Do(Step::Assemble);
-        }
-        if self.verified.is_none() {
-            return Next::Do(Step::Verify);
-        }
-        if self.published.is_none() {
-            return Next::Do(Step::Publish);
-        }
-        if !self.read_back {
-            return Next::Do(Step::ReadBack);
-        }
-        Next::Do(Step::Close)
     }
 }

@@ -30,6 +30,8 @@ pub enum Step {
     Review,
     /// A holder signs root and targets.
     Sign(Handle),
+    /// Somebody signs root and targets with a key of the root before, which the new root no longer names.
+    SignOld(Handle),
     /// The exception that fewer than a quorum read the digest from another machine.
     OneMachine,
     /// Signatures become metadata.
@@ -60,6 +62,7 @@ impl Step {
             Self::Propose => StepId::new(act, "twin"),
             Self::Review => StepId::new(act, "read"),
             Self::Sign(holder) => StepId::of(act, holder, "sign"),
+            Self::SignOld(holder) => StepId::of(act, holder, "sign-old"),
             Self::OneMachine => StepId::new(act, "one-machine"),
             Self::Assemble => StepId::new(act, "files"),
             Self::Verify => StepId::new(act, "clients"),
@@ -76,7 +79,7 @@ impl Step {
             Self::Token(_) | Self::Provision(_) | Self::Generate(_) | Self::Vouch(_) | Self::Unvouched(_) => Act::Keys,
             Self::Propose => Act::Propose,
             Self::Review => Act::Review,
-            Self::Sign(_) | Self::OneMachine => Act::Sign,
+            Self::Sign(_) | Self::SignOld(_) | Self::OneMachine => Act::Sign,
             Self::Assemble => Act::Assemble,
             Self::Verify => Act::Verify,
             Self::Publish => Act::Publish,
@@ -92,7 +95,8 @@ impl Step {
             | Self::Generate(holder)
             | Self::Vouch(holder)
             | Self::Unvouched(holder)
-            | Self::Sign(holder) => Some(holder),
+            | Self::Sign(holder)
+            | Self::SignOld(holder) => Some(holder),
             _ => None,
         }
     }
@@ -100,7 +104,8 @@ impl Step {
     /// The steps of a ceremony in which all goes as planned, in order: what the printed script shows.
     pub fn all(plan: &Plan) -> Vec<Self> {
         let mut steps = alloc::vec![Self::Roll, Self::Clock, Self::Read];
-        for holder in &plan.holders {
+        // A key that is kept was made, attested and heard before.
+        for holder in plan.holders.iter().filter(|holder| holder.key.is_none()) {
             let handle = || holder.handle.clone();
             steps.extend([
                 Self::Token(handle()),
@@ -111,6 +116,8 @@ impl Step {
         }
         steps.extend([Self::Propose, Self::Review]);
         steps.extend(plan.holders.iter().map(|holder| Self::Sign(holder.handle.clone())));
+        let old = plan.leaving.iter().filter(|leaving| leaving.signs);
+        steps.extend(old.map(|leaving| Self::SignOld(leaving.handle.clone())));
         steps.extend([Self::Assemble, Self::Verify, Self::Publish, Self::ReadBack, Self::Close]);
         steps
     }

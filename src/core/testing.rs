@@ -110,7 +110,7 @@ impl Repository {
                 timestamp: one,
                 extra: BTreeMap::from([("x-trustroot-record".to_string(), Value::from("none"))]),
             },
-            targets: build::Targets { version: 1, expires, targets, extra: BTreeMap::new() },
+            targets: build::Targets { version: 1, expires, targets, delegations: None, extra: BTreeMap::new() },
             snapshot: build::Snapshot { version: 1, expires, meta: BTreeMap::new() },
             timestamp: build::Timestamp { version: 1, expires, snapshot: MetaFile::of(1, b"") },
             holders,

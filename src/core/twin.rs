@@ -108,7 +108,7 @@ impl TwinSet {
         Ok(Self { predecessor, root: twin, root_read, targets, targets_version: real_targets.version() })
     }
 
-    /// The twin of the root before, which a client starts from; signed by [`Self::predecessor_signers`].
+    /// The twin of the root before, which a client starts from; signed by [`Self::predecessor_signers`] of the role root.
     pub fn predecessor(&self) -> Option<&Twin> {
         self.predecessor.as_ref().map(|(twin, _)| twin)
     }
@@ -118,7 +118,7 @@ impl TwinSet {
         self.predecessor.as_ref().map(|(_, read)| read.version())
     }
 
-    /// The twin of the root; signed by [`Self::signers`] of the role root.
+    /// The twin of the root; signed by [`Self::signers`] of the role root and, in a rotation, by [`Self::predecessor_signers`].
     pub fn root(&self) -> &Twin {
         &self.root
     }
@@ -162,19 +162,14 @@ impl TwinSet {
         Ok(Twin { payload: build::Timestamp { version, expires, snapshot }.payload()? })
     }
 
-    /// The stand-ins that sign for `role`, by the key id they sign under. For the role root these are the new root's keys
-    /// and, in a rotation, the old root's.
+    /// The stand-ins that sign for `role`, by the key id they sign under.
     pub fn signers(&self, role: Role) -> BTreeMap<String, PublicKey> {
-        let mut signers = signers(&self.root_read, role);
-        if role == Role::Root {
-            signers.extend(self.predecessor_signers());
-        }
-        signers
+        signers(&self.root_read, role)
     }
 
-    /// The stand-ins of the root before, by the key id they sign under.
-    pub fn predecessor_signers(&self) -> BTreeMap<String, PublicKey> {
-        self.predecessor.as_ref().map(|(_, read)| signers(read, Role::Root)).unwrap_or_default()
+    /// The stand-ins that sign for `role` in the root before, by the key id they sign under; none for a genesis.
+    pub fn predecessor_signers(&self, role: Role) -> BTreeMap<String, PublicKey> {
+        self.predecessor.as_ref().map(|(_, read)| signers(read, role)).unwrap_or_default()
     }
 }
 

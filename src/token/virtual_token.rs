@@ -36,6 +36,8 @@ pub struct VirtualTokens {
     folder: PathBuf,
     firmware: (u8, u8, u8),
     serials: BTreeMap<Handle, u32>,
+    /// The tokens of keys that leave, which lie beside new ones.
+    old: BTreeMap<Handle, u32>,
     faults: Vec<Fault>,
 }
 
@@ -70,7 +72,11 @@ impl VirtualTokens {
             }
             serials.insert(holder.handle.clone(), serial);
         }
-        if let Some(fault) = faults.iter().find(|fault| !serials.contains_key(&fault.holder)) {
+        let leaving = plan.leaving.iter().filter(|leaving| leaving.token.kind == TokenKind::Virtual);
+        let old: BTreeMap<Handle, u32> =
+            leaving.filter_map(|leaving| Some((leaving.handle.clone(), leaving.token.serial?))).collect();
+        let known = |holder: &Handle| serials.contains_key(holder) || old.contains_key(holder);
+        if let Some(fault) = faults.iter().find(|fault| !known(&fault.holder)) {
             return Err(TokenError::Refused(format!(
                 "the fault {} is for {}, who has no virtual token in this plan",
                 fault.at.name(),
@@ -78,7 +84,7 @@ impl VirtualTokens {
             )));
         }
         make_folder(folder)?;
-        Ok(Self { seed, folder: folder.to_owned(), firmware: FIRMWARE, serials, faults })
+        Ok(Self { seed, folder: folder.to_owned(), firmware: FIRMWARE, serials, old, faults })
     }
 
     /// With another firmware, which facts and attestations then name.
@@ -102,7 +108,8 @@ impl Tokens for VirtualTokens {
                 wanted.holder
             )));
         }
-        let serial = self.serial(&wanted.holder).ok_or_else(|| TokenError::Absent(wanted.holder.clone()))?;
+        let old = self.old.get(&wanted.holder).copied().filter(|old| Some(*old) == wanted.serial);
+        let serial = old.or(self.serial(&wanted.holder)).ok_or_else(|| TokenError::Absent(wanted.holder.clone()))?;
         let state = State::load(&self.folder, &self.seed, &wanted.holder, serial)?;
         let mut token = VirtualToken {
             seed: self.seed,

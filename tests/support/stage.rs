@@ -23,9 +23,11 @@ use trustroot::ui::{Recorder, Rehearsed, Transcript};
 use trustroot_core::digest::Digest;
 use trustroot_core::event::StepId;
 use trustroot_core::page::{Page, Text};
-use trustroot_core::plan::Plan;
+use trustroot_core::plan::carry::{Carry, carry};
 use trustroot_core::plan::template::{Template, template};
-use trustroot_core::record::Record;
+use trustroot_core::plan::{Kind, Plan};
+use trustroot_core::predecessor::Predecessor;
+use trustroot_core::record::{Record, records};
 use trustroot_core::replay::{Ceremony, replay};
 use trustroot_core::signature::Portable;
 use trustroot_core::text::Handle;
@@ -143,6 +145,47 @@ impl Stage {
         self
     }
 
+    /// The text of a plan that continues the newest root here, on this day.
+    pub(crate) fn carried(&self, name: &str, day: &str, change: impl FnOnce(&mut Carry<'_>)) -> String {
+        let tree = self.tree();
+        let before = Predecessor::newest(&tree).unwrap();
+        let name = Handle::new(name).unwrap();
+        let plans: Vec<Plan> = records(&tree).iter().map(|dir| Record::read(&tree, dir).unwrap().plan).collect();
+        let serials = |plan: &Plan| {
+            let leaving = plan.leaving.iter().filter_map(|leaving| leaving.token.serial);
+            plan.holders.iter().filter_map(|holder| holder.token.serial).chain(leaving).max()
+        };
+        let mut wanted = Carry {
+            name: &name,
+            title: "A rehearsal",
+            kind: Kind::Renew,
+            reason: "The root expires.",
+            day: Timestamp::from_day(day).unwrap(),
+            before: &before,
+            last: Some(&self.plan),
+            changes: BTreeMap::new(),
+            add: 0,
+            threshold: None,
+            online: None,
+            overlap: true,
+            used_serial: plans.iter().filter_map(serials).max().unwrap(),
+            rehearsal: true,
+        };
+        change(&mut wanted);
+        carry(&wanted).unwrap()
+    }
+
+    /// Freezes the plan of the next ceremony, which is the one that is held from now on.
+    pub(crate) fn follow(&mut self, toml: &str) {
+        self.plan = Plan::from_toml(toml).unwrap();
+        self.start = self.plan.day.plus_seconds(9 * 3600);
+        let mut ledger = self.ledger();
+        let parent = ledger.head().unwrap().commit;
+        let files = BTreeMap::from([(format!("{}/plan.json", self.dir()), self.plan.to_canonical())]);
+        let time = self.plan.day.plus_seconds(8 * 3600);
+        ledger.append(&Commit { parent, files, message: "Freeze the plan\n".to_owned(), time }).unwrap();
+    }
+
     /// The folder of the record.
     pub(crate) fn dir(&self) -> String {
         self.plan.record_dir()
@@ -211,14 +254,10 @@ impl Stage {
     }
 
     fn online_keys(&self, state: &Path) -> BTreeMap<Handle, Box<dyn OnlineKey>> {
-        let name = self.plan.snapshot.key.clone();
-        let key = write_rehearsal_key(
-            &state.join(format!("online-{name}.pem")),
-            &name,
-            &self.other_online.unwrap_or(self.seed),
-        )
-        .unwrap();
-        BTreeMap::from([(name, Box::new(key) as Box<dyn OnlineKey>)])
+        let seed = self.other_online.unwrap_or(self.seed);
+        let key = |name: &Handle| write_rehearsal_key(&state.join(format!("online-{name}.pem")), name, &seed).unwrap();
+        let names = self.plan.online_names().into_iter();
+        names.map(|name| (name.clone(), Box::new(key(name)) as Box<dyn OnlineKey>)).collect()
     }
 }
 

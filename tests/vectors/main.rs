@@ -361,6 +361,8 @@ const ELSEWHERE: &[(Check, &str, &str)] = &[
     (Check::RecordClosed, "tests/verify.rs", "every_beginning_of_a_ceremony_is_consistent_and_says_that_it_is_open"),
     (Check::RootFiles, "tests/verify.rs", "the_other_form_of_a_signature_in_the_root_is_refused"),
     (Check::RootRecord, "tests/verify.rs", "attestations_of_others_are_refused"),
+    (Check::PlanQuorumOld, "tests/years.rs", "whether_the_old_threshold_can_be_met_is_known_beforehand"),
+    (Check::RivalPossible, "tests/years.rs", "an_abandoned_root_stays_in_sight_and_must_be_admitted"),
     (Check::ProposalBuilt, "tests/verify.rs", "attestations_of_others_are_refused"),
     (Check::Rehearsal, "tests/verify.rs", "a_rehearsal_is_verified_only_as_one"),
     (Check::Anchor, "tests/verify.rs", "an_anchor_ties_it_or_refuses_it"),

@@ -87,7 +87,11 @@ pub(crate) fn root() -> Value {
 
 pub(crate) fn targets() -> Value {
     let targets = BTreeMap::from([("a.txt".to_owned(), Target::of(b"a"))]);
-    value(&Targets { version: 1, expires: expires(), targets, extra: BTreeMap::new() }.payload().unwrap())
+    value(
+        &Targets { version: 1, expires: expires(), targets, delegations: None, extra: BTreeMap::new() }
+            .payload()
+            .unwrap(),
+    )
 }
 
 pub(crate) fn snapshot() -> Value {

@@ -37,9 +37,25 @@ fn alice(line: &str) -> Vec<u8> {
     changed("handle = \"alice\"", &format!("handle = \"alice\"\n{line}"))
 }
 
+const FOLLOWS: &str =
+    "[follows]\nversion = 1\nroot = \"0000000000000000000000000000000000000000000000000000000000000000\"\n\n";
+
+/// A plan that continues a root: alice and bob keep their keys, carol makes one.
+fn rotation(change: impl FnOnce(String) -> String) -> Vec<u8> {
+    let keep = |who: &str, digit: &str| {
+        (format!("handle = \"{who}\"\n"), format!("handle = \"{who}\"\nkey = \"{}\"\n", digit.repeat(64)))
+    };
+    let online = ("key = \"online\"\n".to_owned(), format!("key = \"online\"\nkeeps = \"{}\"\n", "3".repeat(64)));
+    let kind = ("kind = \"genesis\"".to_owned(), "reason = \"Why.\"\nkind = \"rotate\"".to_owned());
+    let follows = ("[root]\n".to_owned(), format!("{FOLLOWS}[root]\n"));
+    let changes = [keep("alice", "1"), keep("bob", "2"), online, kind, follows];
+    change(changes.iter().fold(plan(false), |text, (old, new)| text.replace(old, new))).into_bytes()
+}
+
 pub(crate) fn vectors() -> Vec<Vector> {
     use Check::{
-        PlanDiversity, PlanExpiry, PlanForm, PlanMargin, PlanPeople, PlanSeats, PlanTerm, PlanThreshold, PlanToken,
+        PlanDiversity, PlanExpiry, PlanFollows, PlanForm, PlanMargin, PlanPeople, PlanSeats, PlanTerm, PlanThreshold,
+        PlanToken,
     };
     use Level::{Refused, Warning};
     let good = || plan(false).into_bytes();
@@ -81,6 +97,15 @@ pub(crate) fn vectors() -> Vec<Vector> {
         fails(PlanToken, "virtual-in-production", Refused, changed("kind = \"yubikey\"", "kind = \"virtual\"")),
         fails(PlanToken, "pkcs11-cannot-attest", Refused, changed("kind = \"yubikey\"", "kind = \"pkcs11\"")),
     ];
+    all.extend([
+        fails(PlanFollows, "genesis-with-a-reason", Refused, changed("\nday =", "\nreason = \"why\"\nday =")),
+        passes(PlanFollows, "genesis", good()),
+        passes(PlanFollows, "rotation", rotation(|text| text)),
+        fails(PlanFollows, "rotation-without-a-reason", Refused, rotation(|t| t.replace("reason = \"Why.\"\n", ""))),
+        fails(PlanFollows, "rotation-of-nothing", Refused, rotation(|t| t.replace(FOLLOWS, ""))),
+        fails(PlanFollows, "one-key-for-two", Refused, rotation(|t| t.replace(&"2".repeat(64), &"1".repeat(64)))),
+        fails(PlanFollows, "renewal-with-a-new-key", Refused, rotation(|t| t.replace("\"rotate\"", "\"renew\""))),
+    ]);
     let expiry: [(&str, &str, &str, Option<Level>); 12] = [
         ("root-on-the-day", "root", "2026-01-05", Some(Refused)),
         ("timestamp-on-the-day", "timestamp", "2026-01-05", Some(Refused)),

@@ -72,6 +72,8 @@ pub struct Targets {
     pub expires: time::Timestamp,
     /// The files by path.
     pub targets: BTreeMap<String, Target>,
+    /// Who else may name files, as the targets before wrote it.
+    pub delegations: Option<Value>,
     /// Fields of our own.
     pub extra: BTreeMap<String, Value>,
 }
@@ -143,7 +145,8 @@ impl Targets {
     /// [`BuildFault`].
     pub fn payload(&self) -> Result<Payload, BuildFault> {
         let targets = self.targets.iter().map(|(path, target)| (path.clone(), target.to_value())).collect();
-        let body = Vec::from([("targets", Value::Obj(targets))]);
+        let mut body = Vec::from([("targets", Value::Obj(targets))]);
+        body.extend(self.delegations.clone().map(|delegations| ("delegations", delegations)));
         finish::<super::targets::Targets>(self.version, self.expires, body, &self.extra)
     }
 }

@@ -5,11 +5,13 @@ use super::{Block, Text, readme, script};
 use crate::metadata::Metadata;
 use crate::metadata::root::Root;
 use crate::plan::Plan;
+use crate::predecessor::Predecessor;
 use crate::record::Record;
 use crate::replay::Ceremony;
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 /// The files that close the record of `ceremony`, by path: script, record page, README of the record and of `root/`.
@@ -17,7 +19,7 @@ use alloc::vec::Vec;
 pub fn pages(ceremony: &Ceremony, record: &Record, program: &str) -> BTreeMap<String, Vec<u8>> {
     let dir = &ceremony.dir;
     let mut pages = BTreeMap::from([
-        (format!("{dir}/script.html"), script_html(record).into_bytes()),
+        (format!("{dir}/script.html"), script_html(record, ceremony.before.as_ref()).into_bytes()),
         (format!("{dir}/record.html"), record_html(ceremony, program).into_bytes()),
         (format!("{dir}/README.md"), readme::of_record(ceremony).into_bytes()),
     ]);
@@ -31,20 +33,21 @@ pub fn pages(ceremony: &Ceremony, record: &Record, program: &str) -> BTreeMap<St
     pages
 }
 
-/// The printed script of a record's plan.
-pub fn script_html(record: &Record) -> String {
+/// The printed script of a record's plan, over the root that it continues.
+pub fn script_html(record: &Record, before: Option<&Arc<Predecessor>>) -> String {
     let plan = &record.plan;
     let mode = Mode {
         purpose: Purpose::Script,
         rehearsal: plan.rehearsal,
         digest: Some(("plan".to_string(), record.plan_digest)),
     };
-    let minutes: u32 = script::script(plan, record).iter().map(|page| page.minutes).sum();
+    let pages = script::script(record, before);
+    let minutes: u32 = pages.iter().map(|page| page.minutes).sum();
     let mut intro = intro(plan);
     intro.push(Block::Note(Text::own(format!(
         "All steps together take about {minutes} minutes; plan breaks between acts."
     ))));
-    document(&Text::foreign(&plan.title), &intro, &script::script(plan, record), &mode)
+    document(&Text::foreign(&plan.title), &intro, &pages, &mode)
 }
 
 fn record_html(ceremony: &Ceremony, program: &str) -> String {

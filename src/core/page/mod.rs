@@ -4,6 +4,7 @@
 //! script that people hold is the program that runs. Text that came from outside is `Untrusted` in a [`Span`] and is
 //! escaped by each renderer.
 
+mod changes;
 pub mod closing;
 pub mod html;
 pub mod plain;

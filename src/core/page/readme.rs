@@ -52,6 +52,10 @@ pub fn of_record(ceremony: &Ceremony) -> String {
         "Read [the record](record.html) for what happened, [the script](script.html) for what was planned.\n",
     );
     line(&mut out, "| | |\n| --- | --- |");
+    if let (Some(before), Some(reason)) = (&ceremony.before, &plan.reason) {
+        line(&mut out, &format!("| follows | root {} |", before.root.version()));
+        line(&mut out, &format!("| {} because | {} |", plan.kind.name(), foreign(reason)));
+    }
     line(&mut out, &format!("| plan digest | `{}` |", ceremony.plan_digest));
     if let Some(proposal) = &ceremony.proposal {
         line(&mut out, &format!("| root payload digest | `{}` |", proposal.root_digest()));
@@ -88,12 +92,27 @@ fn holders(out: &mut String, ceremony: &Ceremony) {
     line(out, "| holder | token | key fingerprint | signed |\n| --- | --- | --- | --- |");
     for holder in &ceremony.plan.holders {
         let Some(state) = ceremony.holders.get(&holder.handle) else { continue };
-        let token = state.token.as_ref().map_or("none".to_string(), |token| {
+        let kept = state.kept.then(|| match holder.token.serial {
+            Some(serial) => format!("{} {serial}, as before", kind_name(holder.token.kind)),
+            None => format!("{}, as before", kind_name(holder.token.kind)),
+        });
+        let token = state.token.as_ref().map_or(kept.unwrap_or("none".to_string()), |token| {
             format!("{} {}, firmware {}", kind_name(token.kind), token.serial, foreign(&token.firmware))
         });
         let key = state.key.as_ref().map_or("none".to_string(), |key| format!("`{}`", key.fingerprint()));
         let signed = if state.signed { "yes" } else { "no" };
         line(out, &format!("| {} ({}) | {token} | {key} | {signed} |", foreign(&holder.name), holder.handle));
+    }
+    if ceremony.plan.leaving.is_empty() {
+        return;
+    }
+    line(out, "\n## Keys that the root no longer names\n");
+    line(out, "| whose | key fingerprint | signed once more |\n| --- | --- | --- |");
+    for leaving in &ceremony.plan.leaving {
+        let signed = ceremony.old.get(&leaving.handle).is_some_and(|state| state.signed);
+        let signed = if signed { "yes" } else { "no" };
+        let (name, handle, key) = (foreign(&leaving.name), &leaving.handle, leaving.key);
+        line(out, &format!("| {name} ({handle}) | `{key}` | {signed} |"));
     }
 }
 
@@ -106,7 +125,7 @@ fn word_rows(out: &mut String, digest: &Digest) {
 }
 
 fn signers(ceremony: &Ceremony) -> usize {
-    ceremony.holders.values().filter(|state| state.key.is_some() && (state.left.is_none() || state.signed)).count()
+    ceremony.keyholders().filter(|(_, state)| state.key.is_some()).count()
 }
 
 /// Foreign text in Markdown: escaped as everywhere, and without the characters that Markdown and HTML act on.

@@ -3,12 +3,13 @@
 //! It shows every key with its fingerprint, what changes from the last version, what a loss would mean, and the payload
 //! digest. It is the same page on the conductor's screen and under `trustroot verify --proposal FILE`.
 
-use super::{Block, Change, Text};
+use super::{Block, Change, Text, changes};
 use crate::json::Value;
 use crate::metadata::{Metadata, Role, root::Root, targets::Targets};
-use crate::proposal::{HOLDERS, RECORD, REHEARSAL};
+use crate::proposal::{HOLDERS, REHEARSAL};
 use crate::replay::Ceremony;
 use crate::time::Timestamp;
+use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -20,14 +21,15 @@ pub fn blocks(ceremony: &Ceremony) -> Vec<Block> {
             "Shown here on the day: every key with its fingerprint, the differences to the last version, and the digest.",
         ))];
     };
-    let mut blocks = of_root(&proposal.root, Some(ceremony.plan.day));
-    blocks.extend(of_targets(&proposal.targets));
+    let before = ceremony.before.as_deref();
+    let mut blocks = of_root(&proposal.root, Some(ceremony.plan.day), before.map(|before| &before.root));
+    blocks.extend(of_targets(&proposal.targets, before.and_then(|before| before.targets.as_ref())));
     let path = format!("{}/signatures/root-{}/payload.json", ceremony.dir, proposal.root_digest());
     blocks.push(Block::Do(Text::own("Export the proposal to another machine and look at it there:")));
     blocks.push(Block::Code(format!("trustroot verify --proposal {path}")));
     let vouched: Vec<_> = ceremony
         .taking_part()
-        .filter(|(_, state)| state.vouched.as_ref().is_none_or(|by| by.len() < 2))
+        .filter(|(_, state)| !state.kept && state.vouched.as_ref().is_none_or(|by| by.len() < 2))
         .map(|(handle, _)| handle.to_string())
         .collect();
     if !vouched.is_empty() {
@@ -43,8 +45,9 @@ pub fn blocks(ceremony: &Ceremony) -> Vec<Block> {
     blocks
 }
 
-/// A root payload, as a person has to see it. `day` is the day it is signed on, where that is known.
-pub fn of_root(payload: &[u8], day: Option<Timestamp>) -> Vec<Block> {
+/// A root payload, as a person has to see it. `day` is the day it is signed on, and `old` the root before, where they are
+/// known.
+pub fn of_root(payload: &[u8], day: Option<Timestamp>, old: Option<&Metadata<Root>>) -> Vec<Block> {
     let root = match Metadata::<Root>::of_payload("the proposed root", payload) {
         Ok(root) => root,
         Err(refusal) => return alloc::vec![Block::Risk(Text::own(refusal.to_string()))],
@@ -75,62 +78,48 @@ pub fn of_root(payload: &[u8], day: Option<Timestamp>) -> Vec<Block> {
             blocks.push(Block::Digest { label: "key fingerprint".to_string(), digest: key.fingerprint() });
         }
     }
-    blocks.push(Block::Diff(everything_is_new(&root)));
+    blocks.push(Block::Diff(changes::of(&root, old)));
+    blocks.extend(old.map(|old| changes::risks(&root, old)).unwrap_or_default());
     blocks.extend(risks(&root, day));
     blocks
 }
 
-/// A targets payload, as a person has to see it.
-pub fn of_targets(payload: &[u8]) -> Vec<Block> {
-    match Metadata::<Targets>::of_payload("the proposed targets", payload) {
-        Ok(targets) => {
-            let files = targets.body().targets();
-            let mut changes = alloc::vec![
-                new("targets version", targets.version().to_string()),
-                new("targets expire", targets.expires().to_string()),
-                new("target files", files.len().to_string()),
-            ];
-            let named = |(path, _): (&String, _)| Change {
-                what: "target".to_string(),
-                old: None,
-                new: Some(Text::foreign(path)),
-            };
-            changes.extend(files.iter().map(named));
-            alloc::vec![Block::Diff(changes)]
+/// A targets payload, as a person has to see it. `old` are the targets before, where they are known.
+pub fn of_targets(payload: &[u8], old: Option<&Metadata<Targets>>) -> Vec<Block> {
+    let targets = match Metadata::<Targets>::of_payload("the proposed targets", payload) {
+        Ok(targets) => targets,
+        Err(refusal) => return alloc::vec![Block::Risk(Text::own(refusal.to_string()))],
+    };
+    let mut changes = Vec::new();
+    let mut put = |what: &str, old: Option<String>, new: Option<String>| {
+        if old != new {
+            changes.push(Change { what: what.to_string(), old: old.map(Text::foreign), new: new.map(Text::foreign) });
         }
-        Err(refusal) => alloc::vec![Block::Risk(Text::own(refusal.to_string()))],
+    };
+    let facts = |targets: &Metadata<Targets>| {
+        let files = targets.body().targets().len().to_string();
+        [targets.version().to_string(), targets.expires().to_string(), files]
+    };
+    let was = old.map(facts);
+    for (i, (what, now)) in
+        ["targets version", "targets expire", "target files"].into_iter().zip(facts(&targets)).enumerate()
+    {
+        put(what, was.as_ref().map(|was| was[i].clone()), Some(now));
     }
-}
-
-fn new(what: &str, value: String) -> Change {
-    Change { what: what.to_string(), old: None, new: Some(Text::foreign(value)) }
-}
-
-/// The semantic diff of a genesis: there is no earlier version.
-fn everything_is_new(root: &Metadata<Root>) -> Vec<Change> {
-    let body = root.body();
-    let mut changes = alloc::vec![
-        new("root version", root.version().to_string()),
-        new("root expires", root.expires().to_string()),
-        new("consistent snapshots", body.consistent_snapshot().to_string()),
-    ];
-    for role in Role::ALL {
-        let keyed = body.role(role);
-        let count = format!("{} of {}", keyed.threshold, keyed.keyids.len());
-        changes.push(new(&format!("{role} signatures"), count));
+    let files = targets.body().targets();
+    let none = BTreeMap::new();
+    let before = old.map_or(&none, |old| old.body().targets());
+    for path in before.keys().filter(|path| !files.contains_key(*path)) {
+        put("target", Some(path.clone()), None);
     }
-    if let Some(record) = root.signed().get(RECORD) {
-        let plan = record.get("plan").and_then(Value::as_str).unwrap_or("missing");
-        changes.push(new("plan digest", plan.to_string()));
+    for (path, target) in files {
+        match before.get(path) {
+            None => put("target", None, Some(path.clone())),
+            Some(was) if was == target => {}
+            Some(_) => put("target", Some(path.clone()), Some(format!("{path}, another file"))),
+        }
     }
-    let named = |name: &&&str| !matches!(**name, RECORD | HOLDERS);
-    let extra = root.extra();
-    for name in extra.keys().filter(named) {
-        let text = alloc::string::String::from_utf8(crate::canonical::to_vec(extra[name])).unwrap_or_default();
-        let what = Text::foreign(*name).line();
-        changes.push(Change { what, old: None, new: Some(Text::foreign(text)) });
-    }
-    changes
+    alloc::vec![Block::Diff(changes)]
 }
 
 /// What a loss, or an absence, would mean.

@@ -6,14 +6,15 @@
 use super::{Block, Outcome, Page, Text, review};
 use crate::event::{Deed, Event};
 use crate::plan::{Plan, TokenKind};
+use crate::predecessor::Predecessor;
 use crate::record::Record;
-use crate::replay::{Ceremony, replay};
+use crate::replay::Ceremony;
 use crate::step::Step;
 use crate::text::Handle;
-use crate::tree::Tree;
 use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 /// The page of one step.
@@ -35,6 +36,7 @@ pub fn page(step: &Step, ceremony: &Ceremony) -> Page {
         Step::Propose => ("The proposal and its twin".to_string(), conductor(), scribe(), 1),
         Step::Review => ("What will be signed".to_string(), conductor(), scribe(), 10),
         Step::Sign(h) => (format!("The signature of {h}"), holder(h), scribe(), 2),
+        Step::SignOld(h) => (format!("The signature of {h} with the old key"), holder(h), scribe(), 2),
         Step::OneMachine => ("The digest was read from one machine".to_string(), conductor(), scribe(), 1),
         Step::Assemble => ("Signatures become metadata".to_string(), conductor(), scribe(), 1),
         Step::Verify => ("Two clients refresh".to_string(), conductor(), scribe(), 1),
@@ -42,7 +44,8 @@ pub fn page(step: &Step, ceremony: &Ceremony) -> Page {
         Step::ReadBack => ("Exceptions are read back".to_string(), scribe(), conductor(), 3),
         Step::Close => ("The record is closed".to_string(), conductor(), scribe(), 1),
     };
-    let irreversible = matches!(step, Step::Provision(_) | Step::Generate(_) | Step::Sign(_) | Step::Publish);
+    let irreversible =
+        matches!(step, Step::Provision(_) | Step::Generate(_) | Step::Sign(_) | Step::SignOld(_) | Step::Publish);
     let blocks = blocks(step, ceremony);
     Page { step: step.id(), act: step.act(), title, acts, checks, minutes, irreversible, blocks, outcome: Vec::new() }
 }
@@ -63,14 +66,10 @@ pub fn vouchers(ceremony: &Ceremony, holder: &Handle) -> Vec<Handle> {
     asked
 }
 
-/// Every page of a plan, before the day.
-pub fn script(plan: &Plan, record: &Record) -> Vec<Page> {
-    let empty = Record { events: Vec::new(), set_aside: Vec::new(), plan: plan.clone(), ..record.clone() };
-    match replay(&empty, &Tree::new()) {
-        Ok(ceremony) => Step::all(plan).iter().map(|step| page(step, &ceremony)).collect(),
-        // Replaying no events cannot fail.
-        Err(_) => Vec::new(),
-    }
+/// Every page of a plan, before the day, over the root that it continues.
+pub fn script(record: &Record, before: Option<&Arc<Predecessor>>) -> Vec<Page> {
+    let ceremony = Ceremony::planned(record, before.cloned());
+    Step::all(&record.plan).iter().map(|step| page(step, &ceremony)).collect()
 }
 
 /// The pages of a ceremony with what happened, in order; steps that the plan has and nobody reached are left out.
@@ -133,8 +132,11 @@ fn outcome(event: &Event, ceremony: &Ceremony) -> Outcome {
             "The holder gave the words from another machine, and consented.".into()
         }
         Deed::SignIntent { .. } => "The holder consented; the words were not read from another machine.".into(),
+        Deed::Signed { old: true, .. } => {
+            "Root and targets were signed with the old key, and both signatures verified.".into()
+        }
         Deed::Signed { .. } => "Root and targets were signed, and both signatures verified.".into(),
-        Deed::Assembled { root } => format!("Root with payload digest {root}.").into(),
+        Deed::Assembled { root, .. } => format!("Root with payload digest {root}.").into(),
         Deed::Verified { clients } => Text::own("Refreshed to the end: ").and_foreign(clients.join(", ")).and("."),
         Deed::Published { tag } => Text::own("Tag ").and_foreign(tag).and("."),
         Deed::ReadBack { exceptions: 0 } => "There was no exception.".into(),
@@ -145,8 +147,9 @@ fn outcome(event: &Event, ceremony: &Ceremony) -> Outcome {
             let text = check.iter().fold(text, |text, check| text.and_foreign(check).and(": "));
             text.and_foreign(what).and(" Remedy: ").and_foreign(remedy).and(format!(" Approved by {approved}."))
         }
-        Deed::Left { holder, reason } => {
-            Text::own(format!("{holder} takes no further part: ")).and_foreign(reason).and(".")
+        Deed::Left { holder, reason, old } => {
+            let which = if *old { "the old key of " } else { "" };
+            Text::own(format!("{which}{holder} takes no further part: ")).and_foreign(reason).and(".")
         }
         Deed::Aborted { reason, missing } => {
             let missing =
@@ -177,7 +180,15 @@ fn blocks(step: &Step, ceremony: &Ceremony) -> Vec<Block> {
     match step {
         Step::Roll => {
             let row = |handle: &Handle, role: &str| alloc::vec![named(handle), own(role)];
-            let mut rows: Vec<_> = plan.holders.iter().map(|h| row(&h.handle, "holder")).collect();
+            let mut rows: Vec<_> = plan.holders.iter().map(|h| row(&h.handle, holder_seat(plan, h))).collect();
+            rows.extend(plan.leaving.iter().map(|leaving| {
+                let role = if leaving.signs {
+                    "leaves, and signs with the old key"
+                } else {
+                    "leaves; the old key does not sign"
+                };
+                row(&leaving.handle, role)
+            }));
             rows.push(row(&plan.seats.conductor, "conductor"));
             rows.push(row(&plan.seats.scribe, "scribe"));
             rows.extend(plan.seats.witnesses.iter().map(|w| row(w, "witness")));
@@ -185,7 +196,11 @@ fn blocks(step: &Step, ceremony: &Ceremony) -> Vec<Block> {
                 Block::Say(
                     Text::own("This ceremony is called \"")
                         .and_foreign(&plan.title)
-                        .and("\". It makes the trust root \"")
+                        .and(if plan.follows.is_some() {
+                            "\". It continues the trust root \""
+                        } else {
+                            "\". It makes the trust root \""
+                        })
                         .and_foreign(&plan.trust_root)
                         .and("\".")
                 ),
@@ -197,10 +212,11 @@ fn blocks(step: &Step, ceremony: &Ceremony) -> Vec<Block> {
                     ),
                     ("expected day".to_string(), plan.day.day().into()),
                 ]),
-                Block::Do(own(
-                    "The conductor calls each by name, and each answers aloud. Whoever is absent is left out."
-                )),
             ];
+            blocks.extend(continues(ceremony));
+            blocks.push(Block::Do(own(
+                "The conductor calls each by name, and each answers aloud. Whoever is absent is left out.",
+            )));
             if plan.rehearsal {
                 blocks.insert(0, Block::Risk(own("REHEARSAL. Nothing made here is ever to be trusted.")));
             }
@@ -278,11 +294,15 @@ fn blocks(step: &Step, ceremony: &Ceremony) -> Vec<Block> {
             )),
         ],
         Step::Review => review::blocks(ceremony),
-        Step::Sign(h) => {
-            let mut blocks = alloc::vec![Block::Facts(alloc::vec![
+        Step::Sign(h) | Step::SignOld(h) => {
+            let mut facts = alloc::vec![
                 ("holder".to_string(), named(h)),
                 ("signs".to_string(), own("root and targets, with one PIN")),
-            ])];
+            ];
+            if let Step::SignOld(_) = step {
+                facts.push(("with".to_string(), own("the key of the root before, which the new root no longer names")));
+            }
+            let mut blocks = alloc::vec![Block::Facts(facts)];
             if let Some(proposal) = &ceremony.proposal {
                 let targets = proposal.targets_digest().to_string();
                 blocks.push(Block::Facts(alloc::vec![("targets, payload digest".to_string(), targets.into())]));
@@ -297,8 +317,23 @@ fn blocks(step: &Step, ceremony: &Ceremony) -> Vec<Block> {
         Step::OneMachine => alloc::vec![Block::Risk(own(
             "Fewer than a quorum of holders read the digest from another machine. The exception REVIEW-ONE-MACHINE stands in the record.",
         ))],
-        Step::Assemble => alloc::vec![Block::Note(own(
-            "The signature files become 1.root.json and 1.targets.json. The online key signs snapshot and timestamp.",
+        Step::Assemble => {
+            let (root, targets) = versions(ceremony);
+            let mut blocks = alloc::vec![Block::Note(
+                format!(
+                    "The signature files become {root}.root.json and {targets}.targets.json. The online key signs snapshot and timestamp."
+                )
+                .into()
+            )];
+            if [&plan.snapshot, &plan.timestamp].iter().any(|role| role.before.is_some()) {
+                blocks.push(Block::Note(own(
+                    "The online key before signs them once more beside the new one, for clients in the middle of their requests.",
+                )));
+            }
+            blocks
+        }
+        Step::Verify if ceremony.before.is_some() => alloc::vec![Block::Note(own(
+            "Our own client and an independent one start from every earlier root and refresh to the end.",
         ))],
         Step::Verify => alloc::vec![Block::Note(own(
             "Our own client and an independent one start from 1.root.json and refresh to the end.",
@@ -340,6 +375,38 @@ fn blocks(step: &Step, ceremony: &Ceremony) -> Vec<Block> {
 fn key_digest(state: Option<&crate::replay::HolderState>) -> Option<Block> {
     let key = state.and_then(|state| state.key.as_ref())?;
     Some(Block::Digest { label: "key fingerprint".to_string(), digest: key.fingerprint() })
+}
+
+/// The versions of root and targets that the ceremony makes.
+fn versions(ceremony: &Ceremony) -> (u64, u64) {
+    let before = ceremony.before.as_deref();
+    let targets = before.and_then(|before| before.targets.as_ref()).map_or(0, |targets| targets.version());
+    (before.map_or(0, |before| before.root.version()).saturating_add(1), targets.saturating_add(1))
+}
+
+/// What a holder is there for.
+fn holder_seat(plan: &Plan, holder: &crate::plan::Holder) -> &'static str {
+    match (plan.follows.is_some(), holder.key.is_some()) {
+        (false, _) => "holder",
+        (true, true) => "holder, keeps the key",
+        (true, false) => "holder, with a new key",
+    }
+}
+
+/// Why the trust root is continued, and who has to sign for that; nothing for a genesis.
+fn continues(ceremony: &Ceremony) -> Vec<Block> {
+    let Some(before) = &ceremony.before else { return Vec::new() };
+    let mut facts = alloc::vec![
+        ("follows".to_string(), Text::own(format!("root {}", before.root.version()))),
+        ("kind".to_string(), ceremony.plan.kind.name().into()),
+    ];
+    facts.extend(ceremony.plan.reason.iter().map(|reason| ("reason".to_string(), Text::foreign(reason))));
+    for standing in ceremony.standings() {
+        let who = standing.signed.iter().chain(&standing.awaited).map(ToString::to_string).collect::<Vec<_>>();
+        let what = format!("{} of {}: {}", standing.need, who.len(), who.join(", "));
+        facts.push((format!("for {}", standing.of), what.into()));
+    }
+    alloc::vec![Block::Facts(facts)]
 }
 
 /// What a kind of token is called.

@@ -5,7 +5,7 @@
 //! 2. Nothing is decided by the clock of this machine: without `now`, nothing is said about the past.
 //! 3. Findings come in the order of the checks below, and by holder in the order of the plan.
 
-use super::{Attestation, Kind, Plan, TokenKind};
+use super::{Attestation, Plan, TokenKind, lint_follows};
 use crate::check::{Check, Finding, Level};
 use crate::page::Text;
 use crate::text::Handle;
@@ -29,7 +29,7 @@ pub const TIMESTAMP_DAYS: i64 = 92;
 /// Everything that is wrong or unwise about the plan. With `now`, also what is over.
 pub fn lint(plan: &Plan, now: Option<Timestamp>) -> Vec<Finding> {
     let mut found = Vec::new();
-    kind(plan, &mut found);
+    lint_follows::alone(plan, &mut found);
     thresholds(plan, &mut found);
     diversity(plan, &mut found);
     expiry(plan, now, &mut found);
@@ -38,15 +38,6 @@ pub fn lint(plan: &Plan, now: Option<Timestamp>) -> Vec<Finding> {
     people(plan, &mut found);
     tokens(plan, &mut found);
     found
-}
-
-fn kind(plan: &Plan, found: &mut Vec<Finding>) {
-    if plan.kind != Kind::Genesis {
-        let what = "this version holds genesis ceremonies; renew, rotate and recover are not built yet";
-        found.push(
-            Finding::new(Level::Refused, Check::PlanForm, "kind", what).hint("a first root is kind = \"genesis\""),
-        );
-    }
 }
 
 fn thresholds(plan: &Plan, found: &mut Vec<Finding>) {
@@ -253,10 +244,11 @@ fn people(plan: &Plan, found: &mut Vec<Finding>) {
         }
     }
     let mut serials = BTreeMap::new();
-    for holder in &plan.holders {
-        let Some(serial) = holder.token.serial else { continue };
-        if let Some(other) = serials.insert((holder.token.kind, serial), &holder.handle) {
-            report(Level::Refused, &holder.handle, format!("has the token of {other}, serial {serial}").into());
+    let leaving = plan.leaving.iter().map(|leaving| (&leaving.handle, &leaving.token));
+    for (handle, token) in plan.holders.iter().map(|holder| (&holder.handle, &holder.token)).chain(leaving) {
+        let Some(serial) = token.serial else { continue };
+        if let Some(other) = serials.insert((token.kind, serial), handle) {
+            report(Level::Refused, handle, format!("has the token of {other}, serial {serial}").into());
         }
     }
     if !without_key.is_empty() {
@@ -299,12 +291,14 @@ fn tokens(plan: &Plan, found: &mut Vec<Finding>) {
         let finding = Finding::new(Level::Warning, Check::PlanToken, "attestation", what);
         found.push(finding.hint("attestation = \"required\""));
     }
-    for holder in &plan.holders {
-        let subject = holder.handle.as_str();
+    let holders = plan.holders.iter().map(|holder| (&holder.handle, &holder.token, holder.key.is_none()));
+    let leaving = plan.leaving.iter().map(|leaving| (&leaving.handle, &leaving.token, false));
+    for (handle, token, makes) in holders.chain(leaving) {
+        let subject = handle.as_str();
         let mut report = |level, what: &str, hint: &str| {
             found.push(Finding::new(level, Check::PlanToken, subject, what).hint(hint));
         };
-        match (holder.token.kind, plan.rehearsal) {
+        match (token.kind, plan.rehearsal) {
             (TokenKind::Virtual, false) => {
                 report(
                     Level::Refused,
@@ -318,7 +312,7 @@ fn tokens(plan: &Plan, found: &mut Vec<Finding>) {
             }
             _ => {}
         }
-        if holder.token.kind == TokenKind::Pkcs11 && policy.attestation == Attestation::Required {
+        if makes && token.kind == TokenKind::Pkcs11 && policy.attestation == Attestation::Required {
             let hint = "attestation = \"optional\", which everybody who verifies is told, or a YubiKey";
             report(Level::Refused, "a token behind PKCS#11 cannot attest its key, and attestation is required", hint);
         }

@@ -4,12 +4,16 @@
 //! ([`Plan::to_canonical`]). No number of a ceremony is in code: thresholds, expiry and seats all come from here.
 //! Unknown fields are errors. Text that gets signed is clean (`text::check_clean`); handles become file names.
 
+pub mod carry;
 pub mod lint;
+pub mod lint_follows;
 pub mod parse;
 pub mod template;
 
+use crate::digest::Digest;
 use crate::text::Handle;
 use crate::time::Timestamp;
+use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
@@ -31,12 +35,18 @@ pub struct Plan {
     pub trust_root: String,
     /// What is to happen.
     pub kind: Kind,
+    /// Why, in every kind but a genesis; it is signed into the root. Clean text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// The day the ceremony is expected to be held, as the start of that day in UTC.
     #[serde(with = "parse::day")]
     pub day: Timestamp,
     /// Whether this is a rehearsal: virtual tokens only, marked in everything that is signed.
     #[serde(default)]
     pub rehearsal: bool,
+    /// The root that is continued, in every kind but a genesis.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub follows: Option<Follows>,
     /// The root role; its keys are the holders' keys.
     pub root: KeyedRole,
     /// The targets role; its keys are the holders' keys.
@@ -51,6 +61,10 @@ pub struct Plan {
     pub seats: Seats,
     /// The people who get a root key, in the order in which they act.
     pub holders: Vec<Holder>,
+    /// The keys of the root before that the new root no longer names. Whoever brings another token is here with the old
+    /// key, and among the holders with the new one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub leaving: Vec<Leaving>,
     /// Everybody else who has a seat.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub people: Vec<Person>,
@@ -62,12 +76,25 @@ pub struct Plan {
 pub enum Kind {
     /// A first root, version 1.
     Genesis,
-    /// The same keys, a later expiry.
+    /// The same keys and thresholds, a later expiry.
     Renew,
     /// Holders, keys or thresholds change as planned.
     Rotate,
     /// Something was lost, stolen or compromised.
     Recover,
+}
+
+/// The root that is continued: which one, so that a plan written for another is refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Follows {
+    /// Its version; the new root has the next one.
+    pub version: u64,
+    /// Its payload digest.
+    pub root: Digest,
+    /// The payload digest of the newest targets, whose files and delegations carry over; none where there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub targets: Option<Digest>,
 }
 
 /// A role whose keys are the holders'.
@@ -87,6 +114,13 @@ pub struct KeyedRole {
 pub struct OnlineRole {
     /// The name of the online key; the private key's place is given to `trustroot run --online-key NAME=FILE`.
     pub key: Handle,
+    /// The fingerprint of the key, where it is the one that the root before gives the role.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keeps: Option<Digest>,
+    /// The name of the key that signed the role before, where another takes over: it signs once more beside the new one, so
+    /// that a client in the middle of its requests never finds files that do not fit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Handle>,
     /// When the metadata expires: the start of that day in UTC.
     #[serde(with = "parse::day")]
     pub expires: Timestamp,
@@ -165,11 +199,31 @@ pub struct Holder {
     /// The day the term ends.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "parse::optional_day")]
     pub term_ends: Option<Timestamp>,
+    /// The fingerprint of the key that this holder has in the root before, and keeps. Without it a key is made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<Digest>,
     /// The token that is expected.
     pub token: PlannedToken,
     /// An SSH public key (`ssh-ed25519 AAAA…`) that signs what the person states.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ssh: Option<String>,
+}
+
+/// A key of the root before that the new root no longer names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Leaving {
+    /// Whose it is: the short name; a holder's, where that person gets a new key.
+    pub handle: Handle,
+    /// The name in full. Clean text.
+    pub name: String,
+    /// The fingerprint of the key.
+    pub key: Digest,
+    /// Whether it signs once more, for the threshold of the root before. A key that is lost does not; one that was stolen
+    /// should not.
+    pub signs: bool,
+    /// The token it is on.
+    pub token: PlannedToken,
 }
 
 /// The token a holder is expected to bring.
@@ -208,6 +262,18 @@ pub struct Person {
     pub ssh: Option<String>,
 }
 
+impl Kind {
+    /// The name in plans and in what is signed.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Genesis => "genesis",
+            Self::Renew => "renew",
+            Self::Rotate => "rotate",
+            Self::Recover => "recover",
+        }
+    }
+}
+
 impl Plan {
     /// The frozen form: canonical JSON, whose SHA-256 opens the record.
     pub fn to_canonical(&self) -> Vec<u8> {
@@ -224,11 +290,23 @@ impl Plan {
         self.holders.iter().find(|holder| holder.handle == *handle)
     }
 
-    /// The full name of a holder or of one of the people; the handle itself for nobody known.
+    /// The old key of this handle, where it signs once more.
+    pub fn signing_old(&self, handle: &Handle) -> Option<&Leaving> {
+        self.leaving.iter().find(|leaving| leaving.handle == *handle && leaving.signs)
+    }
+
+    /// The names of the online keys that are needed: those of the new root, and those that sign once more.
+    pub fn online_names(&self) -> BTreeSet<&Handle> {
+        let roles = [&self.snapshot, &self.timestamp];
+        roles.into_iter().flat_map(|role| [Some(&role.key), role.before.as_ref()]).flatten().collect()
+    }
+
+    /// The full name of a holder, of whoever leaves, or of one of the people; the handle itself for nobody known.
     pub fn name_of<'a>(&'a self, handle: &'a Handle) -> &'a str {
         let holder = self.holders.iter().find(|h| h.handle == *handle).map(|h| h.name.as_str());
+        let leaving = self.leaving.iter().find(|l| l.handle == *handle).map(|l| l.name.as_str());
         let person = self.people.iter().find(|p| p.handle == *handle).map(|p| p.name.as_str());
-        holder.or(person).unwrap_or(handle.as_str())
+        holder.or(leaving).or(person).unwrap_or(handle.as_str())
     }
 
     /// The SSH public key of a holder or of one of the people.

@@ -220,6 +220,9 @@ fn form(plan: &Plan) -> Result<(), Fault> {
     }
     clean(alloc::vec![Field("title")], &plan.title)?;
     clean(alloc::vec![Field("trust_root")], &plan.trust_root)?;
+    if let Some(reason) = &plan.reason {
+        clean(alloc::vec![Field("reason")], reason)?;
+    }
     if plan.holders.is_empty() || plan.holders.len() > MAX_HOLDERS {
         let what = format!("{} holders; 1 to {MAX_HOLDERS} are possible", plan.holders.len());
         return fault(alloc::vec![Field("holders")], what, None);
@@ -244,6 +247,12 @@ fn form(plan: &Plan) -> Result<(), Fault> {
             return fault(path("country"), what, Some("ISO 3166-1 alpha-2, such as \"NL\""));
         }
         one_line(path("ssh"), holder.ssh.as_deref())?;
+    }
+    if plan.leaving.len() > MAX_HOLDERS {
+        return fault(alloc::vec![Field("leaving")], format!("more than {MAX_HOLDERS} keys leave"), None);
+    }
+    for (i, leaving) in plan.leaving.iter().enumerate() {
+        clean(alloc::vec![Field("leaving"), Item(i), Field("name")], &leaving.name)?;
     }
     for (i, person) in plan.people.iter().enumerate() {
         let path = |field| alloc::vec![Field("people"), Item(i), Field(field)];

@@ -42,7 +42,7 @@ pub enum TemplateError {
 }
 
 /// Handle, name, organisation and country of people who do not exist.
-const HOLDERS: [[&str; 4]; MAX_HOLDERS] = [
+pub(super) const HOLDERS: [[&str; 4]; MAX_HOLDERS] = [
     ["alice", "Alice Ashwood", "Northern Library", "NL"],
     ["bob", "Bob Birch", "Harbour Observatory", "JP"],
     ["carol", "Carol Cedar", "Valley University", "KE"],
@@ -74,7 +74,7 @@ pub fn template(wanted: &Template<'_>) -> Result<String, TemplateError> {
 }
 
 /// Clean text as a TOML string. It has no controls, so two characters are escaped.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
@@ -177,7 +177,7 @@ country = \"{country}\"
 }
 
 /// Everybody with a seat and without a key.
-const PEOPLE: &str = "# Everybody else who has a seat.
+pub(super) const PEOPLE: &str = "# Everybody else who has a seat.
 [[people]]
 handle = \"olga\"
 name = \"Olga Oakley\"

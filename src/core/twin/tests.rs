@@ -47,8 +47,9 @@ fn our_own_client_accepts_the_twin_of_a_rotation() {
     let mut spare = Spare::new();
     let set = TwinSet::of(Some(&before), &root, &targets, &mut |key| spare.replace(key)).unwrap();
 
-    let before = spare.sign(set.predecessor().unwrap(), set.predecessor_signers());
-    let root = spare.sign(set.root(), set.signers(Role::Root));
+    let before = spare.sign(set.predecessor().unwrap(), set.predecessor_signers(Role::Root));
+    let both = set.signers(Role::Root).into_iter().chain(set.predecessor_signers(Role::Root)).collect();
+    let root = spare.sign(set.root(), both);
     let targets = spare.sign(set.targets(), set.signers(Role::Targets));
     let expires = now().plus_days(1);
     let snapshot = spare.sign(&set.snapshot(1, expires, &targets).unwrap(), set.signers(Role::Snapshot));

@@ -9,9 +9,12 @@ use super::look::Look;
 use super::published::Published;
 use super::record::Held;
 use super::trust_root::{History, Options};
+use crate::digest::Digest;
 use crate::event::Deed;
-use crate::metadata::Role;
+use crate::metadata::targets::Targets;
+use crate::metadata::{Metadata, Role};
 use crate::ssh::EVENT_NAMESPACE;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -36,8 +39,9 @@ pub(super) fn equivalents(
     look: &Look<'_>,
 ) -> Vec<String> {
     let mut lines = Vec::new();
+    let places = places(all);
     for held in all {
-        payloads(held, published, &mut lines);
+        payloads(held, published, &places, &mut lines);
         keys(held, look, &mut lines);
         ssh(held, look, &mut lines);
     }
@@ -55,42 +59,68 @@ pub(super) fn equivalents(
     lines
 }
 
-fn payloads(held: &Held, published: Option<&Published>, lines: &mut Vec<String>) {
+/// Where the public key of each holder lies: in the record that made it.
+fn places(all: &[Held]) -> BTreeMap<Digest, String> {
+    let mut places = BTreeMap::new();
+    for held in all {
+        for logged in &held.record.events {
+            if let Deed::Generated { holder, fingerprint, .. } = &logged.event.deed {
+                places.insert(*fingerprint, format!("{}/public.pem", held.ceremony.key_dir(holder, *fingerprint)));
+            }
+        }
+    }
+    places
+}
+
+fn payloads(held: &Held, published: Option<&Published>, places: &BTreeMap<Digest, String>, lines: &mut Vec<String>) {
     let Some(proposal) = &held.ceremony.proposal else { return };
     let dir = &held.record.dir;
     let mut roots = published.into_iter().flat_map(|published| published.roots.values());
     let root = roots.find(|root| root.payload().digest() == proposal.root_digest());
+    let targets = Metadata::<Targets>::of_payload("the targets", &proposal.targets).map_or(0, |read| read.version());
     for (role, digest) in [("root", proposal.root_digest()), ("targets", proposal.targets_digest())] {
         let folder = format!("{dir}/signatures/{role}-{digest}");
         lines.push(format!("# the payload digest of the {role}"));
         lines.push(format!("echo '{digest}  {folder}/payload.json' | sha256sum -c -"));
-        // A root and the targets of its ceremony have one version.
-        if let Some(version) = root.map(|root| root.version()).filter(|_| held.assembled().is_some()) {
+        if let Some(root) = root.filter(|_| held.assembled().is_some()) {
+            let version = if role == "root" { root.version() } else { targets };
             lines.push(format!("# it is what root/{version}.{role}.json says"));
             lines.push(format!("python3 -c '{SAME}' root/{version}.{role}.json {folder}/payload.json"));
         }
         if held.ceremony.holders.values().any(|state| state.signed) {
             lines.push(format!("# the signatures of the {role}, each by the key that its name begins with"));
+            let dirs: BTreeSet<&str> = places.values().filter_map(|path| path.split("/keys/").next()).collect();
+            let keys = dirs.iter().map(|dir| format!("{dir}/keys/*-\"${{n%%-*}}\"/public.pem")).collect::<Vec<_>>();
+            // One key may have been looked for in several records; it lies in one.
+            let key = match keys.as_slice() {
+                [key] => key.clone(),
+                keys => format!("$(ls {} 2>/dev/null | head -n 1)", keys.join(" ")),
+            };
             lines.push(format!(
                 "(for s in {folder}/*-*.json; do n=${{s##*/}}; python3 -c '{SIGNATURE}' \"$s\" | openssl dgst -sha256 \
-                 -verify {dir}/keys/*-\"${{n%%-*}}\"/public.pem -signature /dev/stdin {folder}/payload.json || exit 1; done)"
+                 -verify {key} -signature /dev/stdin {folder}/payload.json || exit 1; done)"
             ));
         }
     }
     let Some(root) = root else { return };
     let in_root = root.body().role(Role::Root).keys.as_ref().map(|keys| keys.keys().clone()).unwrap_or_default();
-    let keyed = held.ceremony.holders.iter().filter_map(|(handle, state)| Some((handle, state.key.as_ref()?)));
-    let files: Vec<String> = keyed
-        .filter(|(_, key)| in_root.contains(*key))
-        .map(|(handle, key)| format!("{}/public.pem", held.ceremony.key_dir(handle, key.fingerprint())))
+    let files: Option<Vec<String>> = held
+        .ceremony
+        .holders
+        .values()
+        .filter_map(|state| state.key.as_ref())
+        .filter(|key| in_root.contains(*key))
+        .map(|key| places.get(&key.fingerprint()).cloned())
         .collect();
+    // A key that another program brought into the root lies in no record.
+    let Some(files) = files else { return };
     lines.push(format!("# the keys of root {} are those of the record", root.version()));
     lines.push(format!("python3 -c '{KEYS}' root/{}.root.json {}", root.version(), files.join(" ")));
 }
 
 fn keys(held: &Held, look: &Look<'_>, lines: &mut Vec<String>) {
     let dir = &held.record.dir;
-    if !held.ceremony.holders.values().any(|state| state.key.is_some()) {
+    if !held.ceremony.holders.values().any(|state| state.key.is_some() && !state.kept) {
         return;
     }
     lines.push("# each key has the fingerprint that its folder's name ends in".to_string());

@@ -14,17 +14,17 @@ use crate::event::Deed;
 use crate::json::Value;
 use crate::key::PublicKey;
 use crate::lint;
-use crate::metadata::build::new_key_id;
 use crate::metadata::envelope::assemble;
 use crate::metadata::root::Root;
 use crate::metadata::targets::Targets;
 use crate::metadata::{Body, Metadata};
 use crate::payload::Payload;
-use crate::proposal::{self, RECORD};
+use crate::proposal::{self, RECORD, filed};
 use crate::record::{Logged, Record};
 use crate::replay::{Proposal, replay};
 use crate::sigfile::{SignatureFile, SignedRole, collect};
 use crate::signature::normal_form;
+use crate::signers::missing_for_root;
 use crate::text::Handle;
 use crate::tree::Tree;
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -40,8 +40,10 @@ pub(super) struct Proposed {
     pub(super) payload: Digest,
     /// Whose signatures of both payloads verify.
     pub(super) signed: BTreeSet<Handle>,
-    /// How many of them must.
-    pub(super) threshold: usize,
+    /// How many keys signed the root.
+    pub(super) signatures: usize,
+    /// How many signatures at least are missing until the root is valid.
+    pub(super) missing: usize,
     /// The holders' keys and the online keys.
     pub(super) keys: BTreeSet<PublicKey>,
 }
@@ -56,10 +58,10 @@ pub(super) fn look(look: &mut Look<'_>, held: &Held) -> Option<Proposed> {
     let online = online_keys(look, held, event);
     rebuild(look, held, event, &online);
     names_record(look, held, proposal, &path);
-    lints(look, proposal, event);
+    lints(look, held, proposal, event);
 
     let version = Metadata::<Root>::of_payload("the proposed root", &proposal.root).ok()?.version();
-    let signed = signatures(look, held, proposal);
+    let (signed, valid) = signatures(look, held, proposal);
     if let Some(assembled) = held.assembled() {
         published(look, held, proposal, assembled);
     }
@@ -67,8 +69,9 @@ pub(super) fn look(look: &mut Look<'_>, held: &Held) -> Option<Proposed> {
     let keys = holders.chain(online.into_values()).collect();
     let what = format!("{dir}: the payloads, built again from plan and events; {} holders' signatures", signed.len());
     look.checked.push(what);
-    let threshold = held.ceremony.threshold();
-    Some(Proposed { version, payload: proposal.root_digest(), signed, threshold, keys })
+    let missing = missing_for_root(&held.ceremony, &valid.iter().collect());
+    let (payload, signatures) = (proposal.root_digest(), valid.len());
+    Some(Proposed { version, payload, signed, signatures, missing, keys })
 }
 
 /// The online keys that the event names, by the plan's names.
@@ -146,26 +149,27 @@ fn names_record(look: &mut Look<'_>, held: &Held, proposal: &Proposal, path: &st
 }
 
 /// What the lint says, at the time of the proposal.
-fn lints(look: &mut Look<'_>, proposal: &Proposal, event: &Logged) {
+fn lints(look: &mut Look<'_>, held: &Held, proposal: &Proposal, event: &Logged) {
+    let before = held.ceremony.before.as_deref();
     let (root, targets) = (proposal.root.as_slice(), proposal.targets.as_slice());
     look.findings.extend(lint::lint(&lint::Proposal {
         root,
         targets,
-        old_root: None,
-        old_targets: None,
+        old_root: before.map(|before| &before.root),
+        old_targets: before.and_then(|before| before.targets.as_ref()),
         now: event.event.time,
     }));
 }
 
-/// Rule 3. Whose signatures of both payloads verify.
-fn signatures(look: &mut Look<'_>, held: &Held, proposal: &Proposal) -> BTreeSet<Handle> {
+/// Rule 3. The holders whose signatures of both payloads verify, and every key whose signature of the root does.
+fn signatures(look: &mut Look<'_>, held: &Held, proposal: &Proposal) -> (BTreeSet<Handle>, BTreeSet<PublicKey>) {
     let dir = &held.record.dir;
-    let keys: Vec<&PublicKey> = held.ceremony.holders.values().filter_map(|state| state.key.as_ref()).collect();
+    let keys = held.ceremony.signing_keys();
     let mut valid: Vec<BTreeMap<PublicKey, Vec<u8>>> = Vec::new();
     for (role, bytes) in [(SignedRole::Root, &proposal.root), (SignedRole::Targets, &proposal.targets)] {
         let Ok(payload) = Payload::from_canonical(bytes) else {
             look.refuse(Check::SigPayload, dir, format!("the payload of {role} is not in canonical form"));
-            return BTreeSet::new();
+            return Default::default();
         };
         let collected = collect(look.tree, dir, role, &payload, &keys, look.verifier);
         look.findings.extend(collected.findings);
@@ -173,16 +177,18 @@ fn signatures(look: &mut Look<'_>, held: &Held, proposal: &Proposal) -> BTreeSet
         one_form(look, &format!("{dir}/signatures/{role}-{}/", payload.digest()), &keys);
     }
     let mut signed = BTreeSet::new();
-    for (handle, state) in &held.ceremony.holders {
+    let holders = held.ceremony.holders.iter().map(|(handle, state)| (handle, state, false));
+    for (handle, state, old) in holders.chain(held.ceremony.old.iter().map(|(handle, state)| (handle, state, true))) {
         let both = state.key.as_ref().is_some_and(|key| valid.iter().all(|valid| valid.contains_key(key)));
         if both {
-            signed.insert(handle.clone());
+            signed.extend((!old).then(|| handle.clone()));
         } else if state.signed {
             let what = format!("{handle} signed, as the record says; valid signatures of both payloads are not there");
             look.refuse(Check::SigPayload, dir, what);
         }
     }
-    signed
+    let of_root = valid.into_iter().next().unwrap_or_default();
+    (signed, of_root.into_keys().collect())
 }
 
 /// No signature of one key stands there twice, written with `s` and with `n - s`.
@@ -217,7 +223,7 @@ fn published(look: &mut Look<'_>, held: &Held, proposal: &Proposal, assembled: &
             known.extend(look.tree.get(path).map(|entry| (path.clone(), entry.clone())));
         }
     }
-    let keys: Vec<&PublicKey> = held.ceremony.holders.values().filter_map(|state| state.key.as_ref()).collect();
+    let keys = held.ceremony.signing_keys();
     let mut names = BTreeSet::new();
     let versions = (version::<Root>(&proposal.root), version::<Targets>(&proposal.targets));
     let parts = [(SignedRole::Root, &proposal.root, versions.0), (SignedRole::Targets, &proposal.targets, versions.1)];
@@ -225,7 +231,7 @@ fn published(look: &mut Look<'_>, held: &Held, proposal: &Proposal, assembled: &
         let (Some(version), Ok(payload)) = (version, Payload::from_canonical(bytes)) else { continue };
         let path = format!("root/{version}.{role}.json");
         let valid = collect(&known, dir, role, &payload, &keys, look.verifier).valid;
-        let file = assemble(&payload, valid.into_iter().filter_map(|(key, sig)| Some((new_key_id(&key)?, sig))));
+        let file = assemble(&payload, filed(&held.ceremony, role, valid));
         if look.bytes(&path) != Some(file.as_slice()) {
             let what = format!("it is not the payload and the signatures of {dir}, assembled");
             look.refuse(Check::RootFiles, &path, what).hint =

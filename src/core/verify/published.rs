@@ -13,6 +13,7 @@ use super::roots::{RootsReport, root_number, verify_roots};
 use crate::chain;
 use crate::check::{Check, Level};
 use crate::digest::Digest;
+use crate::event::Deed;
 use crate::metadata::root::Root;
 use crate::metadata::snapshot::Snapshot;
 use crate::metadata::timestamp::Timestamp;
@@ -23,9 +24,6 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-
-/// The version of the timestamp that a ceremony makes (`proposal::timestamp`).
-const FIRST_TIMESTAMP: u64 = 1;
 
 /// What is published.
 pub(super) struct Published {
@@ -155,6 +153,11 @@ fn named(look: &mut Look<'_>, records: &[Held], published: &Published) {
         }
     }
     let newest = records.iter().filter(|held| held.assembled().is_some()).max_by_key(|held| held.record.last_time());
+    // The version of the timestamp that the newest ceremony made.
+    let ceremonys = match newest.and_then(|held| held.assembled()).map(|logged| &logged.event.deed) {
+        Some(Deed::Assembled { timestamp: Some(version), .. }) => *version,
+        _ => 1,
+    };
     let closed = records.iter().filter(|held| held.ceremony.closed).max_by_key(|held| held.record.last_time());
     let readme = closed.and_then(|held| held.closing()).and_then(|logged| logged.event.files.get("root/README.md"));
     if readme.is_some() && look.bytes("root/README.md").is_none() {
@@ -175,7 +178,7 @@ fn named(look: &mut Look<'_>, records: &[Held], published: &Published) {
             Some(_) if name == "timestamp.json" => {
                 let of_newest =
                     newest.and_then(|held| held.assembled()).and_then(|logged| logged.event.files.get(*path));
-                of_newest == Some(&digest) || later_timestamp(name, bytes, &mut by_role)
+                of_newest == Some(&digest) || later_timestamp(name, bytes, ceremonys, &mut by_role)
             }
             Some(by) => by.iter().all(|(named, _)| *named == digest),
             None => later_snapshot(look, name, bytes, published, &mut by_role) || delegated.contains(*path),
@@ -199,8 +202,8 @@ fn named(look: &mut Look<'_>, records: &[Held], published: &Published) {
 }
 
 /// Rule 3, for a timestamp that is not the ceremony's. Its signature and expiry are checked with the trusted set.
-fn later_timestamp(name: &str, bytes: &[u8], by_role: &mut Vec<String>) -> bool {
-    let later = Metadata::<Timestamp>::parse(name, bytes).is_ok_and(|read| read.version() > FIRST_TIMESTAMP);
+fn later_timestamp(name: &str, bytes: &[u8], ceremonys: u64, by_role: &mut Vec<String>) -> bool {
+    let later = Metadata::<Timestamp>::parse(name, bytes).is_ok_and(|read| read.version() > ceremonys);
     if later {
         by_role.push(format!("root/{name}"));
     }

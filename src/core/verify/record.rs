@@ -298,13 +298,15 @@ fn differently(look: &mut Look<'_>, held: &Held) {
         count => look.caveats.push(format!("{count} exceptions in {dir}")),
     }
     let unfinished = |what: &str, handle: &Handle| format!("{handle}: {what} was begun, and no end is recorded");
-    for (handle, state) in &ceremony.holders {
-        if state.generate_intent && state.key.is_none() {
-            look.warn(Check::IntentDone, dir, unfinished("generating a key", handle));
-        }
+    for (handle, state) in ceremony.holders.iter().chain(&ceremony.old) {
         if state.sign_intent.is_some() && !state.signed {
             look.warn(Check::IntentDone, dir, unfinished("signing", handle)).hint =
                 Some("a signature may exist that is not in the record".to_string());
+        }
+    }
+    for (handle, state) in &ceremony.holders {
+        if state.generate_intent && state.key.is_none() {
+            look.warn(Check::IntentDone, dir, unfinished("generating a key", handle));
         }
         let heard = state.vouched.as_ref().map_or(0, BTreeSet::len);
         if state.vouched.is_some() && heard < 2 {

@@ -111,26 +111,51 @@ pub(super) fn in_records<'a>(
     for (held, proposed) in proposals {
         let dir = &held.record.dir;
         let now = published.and_then(|published| published.roots.get(&proposed.version));
-        let (have, need) = (proposed.signed.len(), proposed.threshold);
+        let (have, missing) = (proposed.signatures, proposed.missing);
         if held.assembled().is_some() || now.is_some_and(|root| root.payload().digest() == proposed.payload) {
             continue;
         }
         let mut other = now.is_some();
-        if now.is_none() && have >= need {
+        if now.is_none() && missing == 0 {
             let (_, first) = complete.entry(proposed.version).or_insert((dir, proposed.payload));
             other = *first != proposed.payload;
         }
-        if other && have >= need {
+        if other && missing == 0 {
             let what = format!("{have} holders signed another root {}: {}", proposed.version, proposed.payload);
             look.refuse(Check::RootRival, dir, what).hint =
                 Some("a quorum on a payload is a valid root for ever".to_string());
         } else if held.ceremony.aborted.is_some() && have > 0 {
-            let missing = need.saturating_sub(have);
             let what = format!(
                 "{have} holders signed the root {} that was abandoned; {missing} more make it valid",
                 proposed.payload
             );
-            look.warn(Check::RootRival, dir, what);
+            look.warn(Check::RivalPossible, dir, what).hint = Some(
+                "whoever collects them has another root of this version; the holders must never sign it".to_string(),
+            );
+        }
+    }
+}
+
+/// Every ceremony for the version of an abandoned one says that a rival is possible.
+pub(super) fn admitted<'a>(look: &mut Look<'_>, proposals: impl Iterator<Item = (&'a Held, &'a Proposed)>) {
+    let all: Vec<(&Held, &Proposed)> = proposals.collect();
+    for (held, proposed) in &all {
+        let began =
+            |held: &Held| held.event(|deed| matches!(deed, Deed::Proposed { .. })).map(|logged| logged.event.time);
+        let earlier = all.iter().filter(|(other, of)| {
+            let over = other.ceremony.aborted.is_some() && other.record.last_time() <= began(held);
+            over && of.version == proposed.version && of.signatures > 0 && other.record.dir != held.record.dir
+        });
+        let dirs: Vec<&str> = earlier.map(|(other, _)| other.record.dir.as_str()).collect();
+        if !dirs.is_empty() && !held.ceremony.admits(Check::RivalPossible, None) {
+            let what = format!(
+                "it proposes root {}, as {} did, and no exception in the record says so",
+                proposed.version,
+                dirs.join(" and ")
+            );
+            look.refuse(Check::RivalPossible, &held.record.dir, what).hint = Some(
+                "those who signed were not told that signatures on another root of this version exist".to_string(),
+            );
         }
     }
 }

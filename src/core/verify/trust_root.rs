@@ -119,7 +119,8 @@ pub fn verify_trust_root(tree: &Tree, options: &Options<'_>, verifier: &dyn Veri
     }
     let pairs = all.iter().zip(&proposals).filter_map(|(held, proposed)| Some((held, proposed.as_ref()?)));
     rivals::rewritten(&mut look);
-    rivals::in_records(&mut look, pairs, published.as_ref());
+    rivals::in_records(&mut look, pairs.clone(), published.as_ref());
+    rivals::admitted(&mut look, pairs);
     all.iter().for_each(|held| rivals::set_aside(&mut look, held, published.as_ref()));
     let rehearsal = rehearsal(&mut look, &dirs, published.as_ref());
     let anchored = anchor(&mut look, published.as_ref());
@@ -319,7 +320,13 @@ fn facts(
             ("targets".to_string(), targets.metadata().version(), targets.metadata().expires()),
         ]);
     }
-    for ((held, attested), proposed) in all.iter().zip(attested).zip(proposals) {
+    // A key that is kept was attested where it was made.
+    let keys_of = |(held, attested): (&Held, &BTreeSet<Handle>)| {
+        let key = |handle| held.ceremony.holders.get(handle).and_then(|state| state.key.clone());
+        attested.iter().filter_map(key).collect::<Vec<_>>()
+    };
+    let proved: BTreeSet<PublicKey> = all.iter().zip(attested).flat_map(keys_of).collect();
+    for (held, proposed) in all.iter().zip(proposals) {
         for holder in &held.record.plan.holders {
             let state = held.ceremony.holders.get(&holder.handle);
             facts.holders.push(HolderLine {
@@ -327,8 +334,11 @@ fn facts(
                 handle: holder.handle.to_string(),
                 name: escape(&holder.name),
                 fingerprint: state.and_then(|state| state.key.as_ref()).map(PublicKey::fingerprint),
-                serial: state.and_then(|state| state.token.as_ref()).map(|token| token.serial),
-                attested: attested.contains(&holder.handle),
+                serial: match state.and_then(|state| state.token.as_ref()) {
+                    Some(token) => Some(token.serial),
+                    None => state.filter(|state| state.kept).and(holder.token.serial),
+                },
+                attested: state.and_then(|state| state.key.as_ref()).is_some_and(|key| proved.contains(key)),
                 signed: proposed.as_ref().is_some_and(|proposed| proposed.signed.contains(&holder.handle)),
             });
         }

@@ -52,13 +52,14 @@ fn openssl(folder: &Path, arguments: &[&str]) -> Output {
 fn plan(rehearsal: bool) -> Plan {
     let day = |text| Timestamp::from_day(text).unwrap();
     let role = || KeyedRole { threshold: 1, expires: day("2027-01-01") };
-    let online = || OnlineRole { key: handle("online"), expires: day("2026-12-01") };
+    let online = || OnlineRole { key: handle("online"), keeps: None, before: None, expires: day("2026-12-01") };
     let holder = |name: &str, kind, serial| Holder {
         handle: handle(name),
         name: name.to_owned(),
         organisation: None,
         country: None,
         term_ends: None,
+        key: None,
         token: PlannedToken { kind, serial },
         ssh: None,
     };
@@ -68,8 +69,10 @@ fn plan(rehearsal: bool) -> Plan {
         title: "Practice".to_owned(),
         trust_root: "Practice".to_owned(),
         kind: Kind::Genesis,
+        reason: None,
         day: day("2026-01-01"),
         rehearsal,
+        follows: None,
         root: role(),
         targets: role(),
         snapshot: online(),
@@ -87,6 +90,7 @@ fn plan(rehearsal: bool) -> Plan {
             holder("bob", TokenKind::Virtual, Some(20_000_002)),
             holder("dora", TokenKind::Yubikey, None),
         ],
+        leaving: Vec::new(),
         people: Vec::new(),
     }
 }

@@ -11,7 +11,7 @@ fuzz_target!(|bytes: &[u8]| {
     for finding in lint(&Proposal { root: bytes, targets: bytes, old_root: None, old_targets: None, now }) {
         assert!(!finding.to_string().contains(char::is_control), "{finding}");
     }
-    for blocks in [review::of_root(bytes, Some(now)), review::of_targets(bytes)] {
+    for blocks in [review::of_root(bytes, Some(now), None), review::of_targets(bytes, None)] {
         let shown = plain::blocks(&blocks, 72);
         assert!(!shown.contains(|c: char| c.is_control() && c != '\n'), "{shown:?}");
     }

@@ -1,6 +1,7 @@
 //! Both sides of every limit of the lint.
 
 use super::*;
+use crate::plan::Kind;
 use crate::plan::template::{Template, template};
 use std::boxed::Box;
 
@@ -47,10 +48,17 @@ fn nothing_to_say() {
 }
 
 #[test]
-fn kinds_that_are_not_built() {
-    for kind in [Kind::Renew, Kind::Rotate, Kind::Recover] {
-        assert_eq!(found(|plan| plan.kind = kind), one(Level::Refused, Check::PlanForm, "kind"));
+fn what_continues_a_root_says_which_and_why() {
+    for kind in [Kind::Rotate, Kind::Recover] {
+        let findings = found(|plan| plan.kind = kind);
+        let refused: Vec<_> = findings.iter().filter(|(level, ..)| *level == Level::Refused).collect();
+        let follows = |subject: &str| (Level::Refused, Check::PlanFollows, subject.to_string());
+        assert_eq!(refused, [&follows("follows"), &follows("reason")]);
     }
+    let renewal = found(|plan| plan.kind = Kind::Renew);
+    assert!(renewal.contains(&(Level::Refused, Check::PlanFollows, "kind".to_string())), "{renewal:?}");
+    let reason = Some("why".to_string());
+    assert_eq!(found(|plan| plan.reason = reason), one(Level::Refused, Check::PlanFollows, "kind"));
 }
 
 #[test]

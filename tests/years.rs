@@ -1,0 +1,264 @@
+//! A trust root over the years, at one machine: renewals, a new token, people who come and go, a theft, an abandoned
+//! attempt. After each ceremony everything verifies, and clients that stopped at every earlier root reach the newest.
+
+#[path = "support/stage.rs"]
+mod stage;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use stage::{Stage, instead, interject, line, one, several};
+use trustroot::conduct::{Ending, Halt};
+use trustroot_core::check::{Check, Level};
+use trustroot_core::plan::carry::{Becomes, Carry};
+use trustroot_core::plan::lint::lint;
+use trustroot_core::plan::lint_follows::against;
+use trustroot_core::plan::{Kind, Plan};
+use trustroot_core::predecessor::Predecessor;
+use trustroot_core::replay::Next;
+use trustroot_core::signature::Portable;
+use trustroot_core::text::Handle;
+use trustroot_core::verify::report::Report;
+use trustroot_core::verify::trust_root::{History, Options, verify_trust_root};
+
+fn handle(text: &str) -> Handle {
+    Handle::new(text).unwrap()
+}
+
+/// A genesis of `threshold` of `holders`, held.
+fn begun(holders: usize, threshold: u32) -> Stage {
+    let stage = Stage::new(holders, threshold);
+    assert_eq!(stage.hold(&[]).ending(), Ending::Closed);
+    stage
+}
+
+fn becoming(handles: &[&str], becomes: Becomes) -> BTreeMap<Handle, Becomes> {
+    handles.iter().map(|text| (handle(text), becomes)).collect()
+}
+
+/// The whole repository, verified strictly at the time of its newest event.
+fn report(stage: &Stage) -> Report {
+    let tree = stage.tree();
+    let options = Options {
+        now: stage.ceremony().events.last().unwrap().event.time,
+        rehearsal: true,
+        strict: true,
+        anchor: None,
+        program: Some("trustroot 0.0.0"),
+        history: History::None,
+        differences: &[],
+    };
+    verify_trust_root(&tree, &options, &Portable)
+}
+
+/// Continues, holds the ceremony to its end, and verifies everything. Each ceremony is linted against the root before, and
+/// its own conductor lets two clients start from every earlier root.
+fn hold_next(stage: &mut Stage, name: &str, day: &str, change: impl FnOnce(&mut Carry<'_>)) {
+    let toml = stage.carried(name, day, change);
+    hold_plan(stage, &toml, &[]);
+}
+
+fn hold_plan(stage: &mut Stage, toml: &str, deviations: &[trustroot::ui::rehearsed::Deviation]) {
+    let plan = Plan::from_toml(toml).unwrap();
+    let before = Predecessor::newest(&stage.tree()).unwrap();
+    let findings = [lint(&plan, None), against(&plan, &before)].concat();
+    assert!(findings.iter().all(|finding| finding.level < Level::Refused), "{findings:?}");
+    stage.follow(toml);
+    assert_eq!(stage.hold(deviations).ending(), Ending::Closed);
+    let report = report(stage);
+    assert!(report.accepted(), "{:#?}", report.findings);
+    assert_eq!(newest(stage).root.version(), before.root.version() + 1);
+}
+
+fn newest(stage: &Stage) -> Predecessor {
+    Predecessor::newest(&stage.tree()).unwrap()
+}
+
+#[test]
+fn eleven_roots_in_six_years() {
+    let mut stage = begun(5, 3);
+    hold_next(&mut stage, "renewal", "2026-07-01", |_| ());
+    // Two of five are absent; their keys stay.
+    let toml = stage.carried("two-absent", "2027-01-05", |_| ());
+    let present = ["alice", "bob", "carol", "olga", "peter", "quinn"];
+    hold_plan(&mut stage, &toml, &[instead("open.roll", "present", several(&present))]);
+    assert_eq!(newest(&stage).root.body().keys().len(), 6);
+    hold_next(&mut stage, "new-token", "2027-07-01", |plan| {
+        (plan.kind, plan.reason) = (Kind::Rotate, "The token of bob is old.");
+        plan.changes = becoming(&["bob"], Becomes::Replaced);
+    });
+    hold_next(&mut stage, "one-out-one-in", "2028-01-05", |plan| {
+        (plan.kind, plan.reason, plan.add) = (Kind::Rotate, "Alice hands over.", 1);
+        plan.changes = becoming(&["alice"], Becomes::Leaves);
+    });
+    hold_next(&mut stage, "stolen", "2028-07-01", |plan| {
+        (plan.kind, plan.reason) = (Kind::Recover, "The token of carol was stolen.");
+        plan.changes = becoming(&["carol"], Becomes::Lost);
+    });
+    // Abandoned after one signature, and held again.
+    let toml = stage.carried("larger", "2029-01-05", larger);
+    stage.follow(&toml);
+    let stopped =
+        [instead("sign.dave.sign", "consent", interject()), instead("sign.dave.sign", "trouble", one("abandon"))];
+    assert_eq!(stage.hold(&stopped).ending(), Ending::Aborted);
+    let signed = stage.ceremony().holders.values().filter(|state| state.signed).count();
+    assert!(signed > 0);
+    let toml = stage.carried("larger-again", "2029-01-06", larger);
+    hold_plan(&mut stage, &toml, &[]);
+    let ceremony = stage.ceremony();
+    assert!(ceremony.admits(Check::RivalPossible, None), "{:?}", ceremony.exceptions);
+    let what = &ceremony.exceptions[0].what;
+    assert!(what.contains("more make it valid") && what.contains("2029-01-05-larger was abandoned"), "{what}");
+    assert_eq!(newest(&stage).threshold(trustroot_core::metadata::Role::Root), 4);
+    hold_next(&mut stage, "online", "2029-07-01", |plan| {
+        (plan.kind, plan.reason, plan.online) = (Kind::Rotate, "The server moves.", Some(handle("online-two")));
+    });
+    let all: Vec<String> = stage.plan.holders.iter().map(|holder| holder.handle.to_string()).collect();
+    let all: Vec<&str> = all.iter().map(String::as_str).collect();
+    hold_next(&mut stage, "everybody", "2030-01-05", |plan| {
+        (plan.kind, plan.reason) = (Kind::Rotate, "New tokens for everybody.");
+        plan.changes = becoming(&all, Becomes::Replaced);
+    });
+    hold_next(&mut stage, "renewal-2", "2030-07-01", |_| ());
+    hold_next(&mut stage, "renewal-3", "2031-01-05", |_| ());
+    assert_eq!(newest(&stage).root.version(), 11);
+    // Every record binds its own root, and every earlier one stays accounted for.
+    let roots = stage.tree().keys().filter(|path| path.ends_with(".root.json")).count();
+    assert_eq!((roots, report(&stage).facts.records.len()), (11, 12));
+}
+
+fn larger(plan: &mut Carry<'_>) {
+    (plan.kind, plan.reason, plan.add, plan.threshold) = (Kind::Rotate, "The community grows.", 2, Some(4));
+}
+
+#[test]
+fn the_reason_is_signed_and_every_signature_is_filed_where_old_clients_look() {
+    let mut stage = begun(3, 2);
+    let old = newest(&stage);
+    hold_next(&mut stage, "rotation", "2026-06-01", |plan| {
+        (plan.kind, plan.reason) = (Kind::Rotate, "Bob hands over.");
+        plan.changes = becoming(&["bob"], Becomes::Leaves);
+        plan.add = 1;
+    });
+    let new = newest(&stage);
+    let text = String::from_utf8(new.root.payload().bytes().to_vec()).unwrap();
+    assert!(text.contains("\"kind\":\"rotate\",\"reason\":\"Bob hands over.\""), "{text}");
+    let filed: BTreeSet<&str> = new.root.signatures().iter().map(|signature| signature.keyid.as_str()).collect();
+    let wanted = old.root.body().role(trustroot_core::metadata::Role::Root).keyids.iter();
+    assert_eq!(filed.len(), 4, "three new keys, and the one that left");
+    assert!(wanted.clone().all(|id| filed.contains(id.as_str())));
+    let targets = new.targets.unwrap();
+    let filed: BTreeSet<&str> = targets.signatures().iter().map(|signature| signature.keyid.as_str()).collect();
+    assert!(wanted.clone().all(|id| filed.contains(id.as_str())), "old clients accept the new targets as well");
+}
+
+#[test]
+fn without_the_old_quorum_nothing_is_assembled() {
+    let mut stage = begun(3, 2);
+    let toml = stage.carried("rotation", "2026-06-01", |plan| {
+        (plan.kind, plan.reason, plan.add) = (Kind::Rotate, "Two hand over.", 2);
+        plan.changes = becoming(&["alice", "bob"], Becomes::Leaves);
+    });
+    stage.follow(&toml);
+    // Enough for the new root (carol, dave, erin), and too few for the one before (carol alone).
+    let gone = |who: &str| {
+        let step = format!("sign.{who}.sign-old");
+        [
+            instead(&step, "consent", interject()),
+            instead(&step, "trouble", one("leave")),
+            instead(&step, "leave-reason", line("The old token does not answer.")),
+        ]
+    };
+    let stuck =
+        [gone("alice").to_vec(), gone("bob").to_vec(), vec![instead("sign.bob.sign-old", "stuck", one("pause"))]];
+    let outcome = stage.hold(&stuck.concat());
+    assert!(matches!(outcome.halt(), Halt::Audience(_)), "{:?}", outcome.ended);
+    let ceremony = stage.ceremony();
+    assert_eq!(ceremony.next(), Next::Stuck { of: "the root before", left: 1, threshold: 2 });
+    assert!(!ceremony.has_quorum() && ceremony.missing() == 1 && !ceremony.assembled);
+    assert!(!stage.tree().contains_key("root/2.root.json"));
+}
+
+/// What the lint says of the plan `toml` against the root here.
+fn found(stage: &Stage, toml: &str) -> Vec<(Level, Check, String)> {
+    let plan = Plan::from_toml(toml).unwrap();
+    let findings = [lint(&plan, None), against(&plan, &newest(stage))].concat();
+    let serious = findings.into_iter().filter(|finding| finding.level > Level::Note);
+    serious.map(|finding| (finding.level, finding.check, finding.subject)).collect()
+}
+
+#[test]
+fn a_plan_is_for_one_root_and_names_each_of_its_keys() {
+    let mut stage = begun(3, 2);
+    let renewal = stage.carried("renewal", "2026-06-01", |_| ());
+    assert_eq!(found(&stage, &renewal), []);
+    let follows = |subject: &str| (Level::Refused, Check::PlanFollows, subject.to_owned());
+    // A key that is forgotten, one that was never there, and one that is named for another holder.
+    let key = |who: &str| {
+        let at = renewal.find(&format!("handle = \"{who}\"")).unwrap();
+        let key = at + renewal[at..].find("key = \"").unwrap() + "key = \"".len();
+        renewal[key..key + 64].to_owned()
+    };
+    let rotation = renewal.replace("kind = \"renew\" ", "kind = \"rotate\" ");
+    assert_eq!(found(&stage, &rotation), []);
+    let forgotten = rotation.replace(&format!("key = \"{}\"\n", key("alice")), "");
+    assert!(found(&stage, &forgotten).contains(&follows("holders")));
+    assert!(found(&stage, &rotation.replace(&key("alice"), &"0".repeat(64))).contains(&follows("alice")));
+    let swapped = rotation.replace(&key("alice"), "SWAPPED").replace(&key("bob"), &key("alice"));
+    let swapped = found(&stage, &swapped.replace("SWAPPED", &key("bob")));
+    let warned = |who: &str| (Level::Warning, Check::PlanFollows, who.to_owned());
+    assert_eq!(swapped, [warned("alice"), warned("bob")]);
+    // Another key than the one the role has.
+    let online = newest(&stage).keys(trustroot_core::metadata::Role::Timestamp).first().unwrap().fingerprint();
+    let other = rotation.replace(&online.to_string(), &"1".repeat(64));
+    assert_eq!(found(&stage, &other), [follows("snapshot"), follows("timestamp")]);
+    // A renewal changes no threshold and expires later.
+    let lower = renewal.replacen("threshold = 2", "threshold = 3", 1);
+    assert!(found(&stage, &lower).contains(&follows("root")));
+    // Held, it is no plan for the next root.
+    hold_plan(&mut stage, &renewal, &[]);
+    assert_eq!(found(&stage, &renewal), [follows("follows")]);
+}
+
+#[test]
+fn whether_the_old_threshold_can_be_met_is_known_beforehand() {
+    let stage = begun(3, 2);
+    let with = |leaves: &[&str], becomes| {
+        let toml = stage.carried("rotation", "2026-06-01", |plan| {
+            (plan.kind, plan.reason, plan.add) = (Kind::Recover, "Lost.", 2);
+            plan.changes = becoming(leaves, becomes);
+        });
+        let found = against(&Plan::from_toml(&toml).unwrap(), &newest(&stage));
+        found.into_iter().find(|finding| finding.check == Check::PlanQuorumOld).unwrap()
+    };
+    let fine = with(&["alice"], Becomes::Leaves);
+    assert_eq!((fine.level, fine.what.line().contains("1 may be absent")), (Level::Note, true), "{fine}");
+    let tight = with(&["alice"], Becomes::Gone);
+    assert_eq!((tight.level, tight.what.line().contains("bob, carol")), (Level::Warning, true), "{tight}");
+    let impossible = with(&["alice", "bob"], Becomes::Gone);
+    assert_eq!(impossible.level, Level::Refused, "{impossible}");
+    assert!(impossible.hint.is_some());
+}
+
+#[test]
+fn an_abandoned_root_stays_in_sight_and_must_be_admitted() {
+    let mut stage = begun(3, 2);
+    let toml = stage.carried("renewal", "2026-06-01", |_| ());
+    stage.follow(&toml);
+    let stopped =
+        [instead("sign.bob.sign", "consent", interject()), instead("sign.bob.sign", "trouble", one("abandon"))];
+    assert_eq!(stage.hold(&stopped).ending(), Ending::Aborted);
+    let abandoned = report(&stage);
+    let rival = |report: &Report| {
+        let of = report.findings.iter().filter(|finding| finding.check == Check::RivalPossible);
+        of.map(|finding| (finding.level, finding.what.line())).collect::<Vec<_>>()
+    };
+    let found = rival(&abandoned);
+    assert_eq!(found.len(), 1);
+    assert!(found[0].0 == Level::Warning && found[0].1.ends_with("1 more make it valid"), "{found:?}");
+
+    let toml = stage.carried("renewal-again", "2026-06-02", |plan| plan.last = None);
+    assert!(toml.contains("token = { kind = \"virtual\", serial = 90000001 }"), "the root knows the tokens\n{toml}");
+    let toml = stage.carried("renewal-again", "2026-06-02", |_| ());
+    hold_plan(&mut stage, &toml, &[]);
+    assert_eq!(rival(&report(&stage)).iter().map(|(level, _)| *level).collect::<Vec<_>>(), [Level::Warning]);
+}
