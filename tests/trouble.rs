@@ -13,7 +13,7 @@ use stage::{Outcome, PIN, Stage, at, instead, interject, line, one, pin, several
 use trustroot::cli::Failure;
 use trustroot::conduct::{Ending, Halt};
 use trustroot::seams::{
-    AttestationFiles, EmptySlot, Judge, Pin, SlotState, Token, TokenError, TokenState, Tokens, Wanted,
+    AttestationFiles, EmptySlot, Judge, NewSecrets, Pin, SlotState, Token, TokenError, TokenState, Tokens, Wanted,
 };
 use trustroot::token::{FaultPoint, VirtualTokens};
 use trustroot_core::check::Check;
@@ -167,8 +167,8 @@ impl Token for Liar {
     fn state(&mut self) -> Result<TokenState, TokenError> {
         self.0.state()
     }
-    fn provision(&mut self, pin: &Pin) -> Result<(), TokenError> {
-        self.0.provision(pin)
+    fn provision(&mut self, secrets: &NewSecrets<'_>) -> Result<(), TokenError> {
+        self.0.provision(secrets)
     }
     fn inspect(&mut self) -> Result<SlotState, TokenError> {
         self.0.inspect()

@@ -13,7 +13,7 @@ use trustroot_core::step::Step;
 use trustroot_core::text::Handle;
 
 use super::{Conductor, Halt, Hands, Leave, Sitting, Stand, WordsAsked};
-use crate::seams::{EmptySlot, Form, Pin, Question, SlotState, TokenError, Tone, Wanted};
+use crate::seams::{EmptySlot, Form, NewSecrets, Pin, Question, SlotState, TokenError, Tone, Wanted};
 
 /// The signing slot.
 const SLOT: &str = "9c";
@@ -66,7 +66,7 @@ impl Conductor<'_> {
         if fresh {
             let pin = self.new_pin(step, holder)?;
             let Some(sitting) = &mut self.sitting else { return Err(Leave::Again) };
-            if let Err(error) = sitting.token.provision(&pin) {
+            if let Err(error) = sitting.token.provision(&NewSecrets { pin: &pin, puk: None }) {
                 return self.token_trouble(stand, step, holder, error);
             }
             sitting.pin = Some(pin);
@@ -156,6 +156,7 @@ impl Conductor<'_> {
             slot: SLOT,
             minimum_firmware: plan.tokens.minimum_firmware,
             rehearsal: plan.rehearsal,
+            waived: &plan.tokens.waive,
         };
         let examined = examine(&files.slot, &files.device, &[], &expected, &Anchors::pinned());
         let (fatal, mild): (Vec<_>, Vec<_>) =

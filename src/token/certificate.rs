@@ -16,6 +16,9 @@ use super::derive;
 pub const ANCHOR_NAME: &str = "TRUSTROOT REHEARSAL - NOT A REAL TOKEN";
 /// The subject of the device certificates below it.
 pub const DEVICE_NAME: &str = "TRUSTROOT REHEARSAL PIV Attestation";
+/// The subjects between them, from the anchor down, for tokens shaped like those of firmware 5.7.4 and later.
+pub const INTERMEDIATE_NAMES: [&str; 2] =
+    ["TRUSTROOT REHEARSAL Attestation Intermediate 1", "TRUSTROOT REHEARSAL PIV Attestation 1"];
 /// Where the anchor's private key comes from. It is public, on purpose.
 const PUBLIC_CONSTANT: &[u8] = b"trustroot rehearsal anchor, public private key, proves nothing";
 
@@ -56,6 +59,13 @@ impl Issuer {
     /// The rehearsal anchor.
     pub fn rehearsal() -> Self {
         Self::new(ANCHOR_NAME, derive::p256("rehearsal anchor", &[PUBLIC_CONSTANT]))
+    }
+
+    /// The intermediates of rehearsals, from the anchor down, pinned like the vendor's. The lower one issues the
+    /// certificates of devices.
+    pub fn rehearsal_intermediates() -> [Self; 2] {
+        INTERMEDIATE_NAMES
+            .map(|name| Self::new(name, derive::p256("rehearsal intermediate", &[PUBLIC_CONSTANT, name.as_bytes()])))
     }
 
     /// The certificate of this issuer as an authority, signed by `above`. `path_length` is how many authorities may

@@ -10,6 +10,8 @@ mod derive;
 pub mod faults;
 pub mod harden;
 pub mod online_file;
+#[cfg(feature = "piv")]
+pub mod piv;
 pub mod throwaway;
 mod virtual_state;
 pub mod virtual_token;

@@ -21,7 +21,9 @@ use super::certificate::{Claims, DEVICE_NAME, Issuer};
 use super::derive;
 use super::faults::{Fault, FaultPoint};
 use super::virtual_state::{FACTORY_PIN, State, make_folder};
-use crate::seams::{AttestationFiles, EmptySlot, Pin, SlotState, Token, TokenError, TokenState, Tokens, Wanted};
+use crate::seams::{
+    AttestationFiles, EmptySlot, NewSecrets, Pin, SlotState, Token, TokenError, TokenState, Tokens, Wanted,
+};
 
 /// The one slot of a virtual token: PIV's digital signature slot.
 const SLOT: &str = "9c";
@@ -227,15 +229,20 @@ impl Token for VirtualToken {
 
     fn state(&mut self) -> Result<TokenState, TokenError> {
         self.still_plugged()?;
-        Ok(TokenState { pin_is_default: self.state.pin_is_default, pin_tries: self.state.pin_tries })
+        Ok(TokenState {
+            pin_is_default: self.state.pin_is_default,
+            pin_tries: self.state.pin_tries,
+            puk: None,
+            management_key_is_default: None,
+        })
     }
 
-    fn provision(&mut self, pin: &Pin) -> Result<(), TokenError> {
+    fn provision(&mut self, secrets: &NewSecrets<'_>) -> Result<(), TokenError> {
         self.still_plugged()?;
         if !self.state.pin_is_default {
             return Err(TokenError::NotFresh);
         }
-        let new = pin.expose();
+        let new = secrets.pin.expose();
         // As on a YubiKey; printable ASCII only, because a PIN is counted in characters and stored in bytes.
         if !(6..=8).contains(&new.len()) || !new.iter().all(u8::is_ascii_graphic) || new == FACTORY_PIN {
             return Err(TokenError::Refused(

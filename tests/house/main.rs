@@ -40,6 +40,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("git2", &["ledger"]),
     ("hex", &["token", "ledger", "ui", "cli"]),
     ("p256", &["token", "cli"]),
+    ("pcsc", &["token"]),
     ("pkcs11", &["token"]),
     ("region", &["seams"]),
     ("rustix", &["seams", "token", "ledger", "ui", "cli", "main"]),

@@ -52,6 +52,14 @@ pub(crate) fn vectors() -> Vec<Vector> {
             by(&Issuer::rehearsal(), &device(), &Issuer::new("Another", key(21).signing()))
         }),
         passes(AttChain, "good", usual, good()),
+        passes(AttChain, "through-intermediates", usual, {
+            let [_, lower] = Issuer::rehearsal_intermediates();
+            by(&lower, &device(), &device())
+        }),
+        fails(AttChain, "an-intermediate-not-of-piv", usual, {
+            let [upper, _] = Issuer::rehearsal_intermediates();
+            by(&upper, &device(), &device())
+        }),
         fails(AttBound, "another-key", usual, attested(&key(2), &claims())),
         passes(AttBound, "the-key", usual, good()),
         fails(AttSerial, "one-more", usual, attested(&key(1), &Claims { serial: SERIAL + 1, ..claims() })),
@@ -65,7 +73,9 @@ pub(crate) fn vectors() -> Vec<Vector> {
         fails(AttFirmware, "5.7.3", usual, firmware((5, 7, 3))),
         passes(AttFirmware, "5.7.4", usual, firmware((5, 7, 4))),
         fails(AttAdvisory, "5.6.255", Kind::OldAttestation, firmware((5, 6, 255))),
+        fails(AttAdvisory, "another-is-waived", Kind::WaivedAttestation, firmware((4, 4, 4))),
         passes(AttAdvisory, "5.7.0", Kind::OldAttestation, firmware((5, 7, 0))),
+        super::fails(AttAdvisory, "waived", Kind::WaivedAttestation, Level::Warning, firmware((5, 4, 3))),
         fails(AttRehearsal, "in-production", Kind::ProductionAttestation, good()),
         passes(AttRehearsal, "in-a-rehearsal", usual, good()),
     ]

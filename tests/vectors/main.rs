@@ -19,6 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use trustroot_core::attestation::AdvisoryName;
 use trustroot_core::attestation::anchor::{Anchors, certificate_from_pem};
 use trustroot_core::attestation::verify::{Expected, examine};
 use trustroot_core::check::{Check, Finding, Level};
@@ -72,7 +73,9 @@ pub(crate) enum Kind {
     Attestation,
     /// The same with firmware from 4.3.5.
     OldAttestation,
-    /// The same in production.
+    /// The same, and EUCLEAK is waived.
+    WaivedAttestation,
+    /// As the first, in production.
     ProductionAttestation,
 }
 
@@ -100,6 +103,7 @@ impl Kind {
             Self::Signature => ("signature file", "json"),
             Self::Attestation => ("attestation", "pem"),
             Self::OldAttestation => ("attestation, firmware from 4.3.5", "pem"),
+            Self::WaivedAttestation => ("attestation, firmware from 4.3.5, EUCLEAK waived", "pem"),
             Self::ProductionAttestation => ("attestation in production", "pem"),
         }
     }
@@ -216,12 +220,13 @@ fn read_signature(bytes: &[u8]) -> Vec<Finding> {
     collected.findings
 }
 
-fn attestation(bytes: &[u8], minimum_firmware: (u8, u8, u8), rehearsal: bool) -> Vec<Finding> {
+fn attestation(bytes: &[u8], minimum_firmware: (u8, u8, u8), rehearsal: bool, waived: &[AdvisoryName]) -> Vec<Finding> {
     let text = std::str::from_utf8(bytes).unwrap();
     let (slot, device) = text.split_at(text.rfind("-----BEGIN").unwrap());
     let [slot, device] = [slot, device].map(|pem| certificate_from_pem(pem).unwrap());
     let key = key(1).public();
-    let expected = Expected { key: &key, serial: attestations::SERIAL, slot: "9c", minimum_firmware, rehearsal };
+    let serial = attestations::SERIAL;
+    let expected = Expected { key: &key, serial, slot: "9c", minimum_firmware, rehearsal, waived };
     examine(&slot, &device, &[], &expected, &Anchors::pinned()).findings
 }
 
@@ -250,9 +255,10 @@ fn judge(kind: Kind, bytes: &[u8]) -> Vec<Finding> {
         }
         Kind::Record => read_record(bytes),
         Kind::Signature => read_signature(bytes),
-        Kind::Attestation => attestation(bytes, (5, 7, 4), true),
-        Kind::OldAttestation => attestation(bytes, (4, 3, 5), true),
-        Kind::ProductionAttestation => attestation(bytes, (5, 7, 4), false),
+        Kind::Attestation => attestation(bytes, (5, 7, 4), true, &[]),
+        Kind::OldAttestation => attestation(bytes, (4, 3, 5), true, &[]),
+        Kind::WaivedAttestation => attestation(bytes, (4, 3, 5), true, &[AdvisoryName::Eucleak]),
+        Kind::ProductionAttestation => attestation(bytes, (5, 7, 4), false, &[]),
     }
 }
 

@@ -27,6 +27,9 @@ pub mod vendors {
     ];
     /// The anchor of rehearsals. Its private key is public, and its name says that it proves nothing.
     pub const REHEARSAL: &str = include_str!("vendors/rehearsal.pem");
+    /// Between the anchor of rehearsals and tokens that are shaped like those of firmware 5.7.4 and later.
+    pub const REHEARSAL_INTERMEDIATES: [&str; 2] =
+        [include_str!("vendors/rehearsal-intermediate-1.pem"), include_str!("vendors/rehearsal-piv-attestation-1.pem")];
 }
 
 /// Who stands behind an anchor.
@@ -100,7 +103,8 @@ impl Anchors {
         ];
         let anchors =
             pinned.iter().filter_map(|(kind, pem)| Anchor::from_certificate(*kind, &certificate_from_pem(pem)?).ok());
-        let intermediates = vendors::YUBICO_INTERMEDIATES.iter().filter_map(|pem| certificate_from_pem(pem));
+        let intermediates = vendors::YUBICO_INTERMEDIATES.iter().chain(&vendors::REHEARSAL_INTERMEDIATES);
+        let intermediates = intermediates.filter_map(|pem| certificate_from_pem(pem));
         Self { anchors: anchors.collect(), intermediates: intermediates.collect() }
     }
 }
@@ -147,8 +151,8 @@ mod tests {
                 (AnchorKind::Rehearsal, "CN=TRUSTROOT REHEARSAL - NOT A REAL TOKEN"),
             ]
         );
-        assert_eq!(pinned.anchors.iter().map(|a| a.path_length).collect::<Vec<_>>(), [Some(1), Some(3), Some(1)]);
-        assert_eq!(pinned.intermediates.len(), 5);
+        assert_eq!(pinned.anchors.iter().map(|a| a.path_length).collect::<Vec<_>>(), [Some(1), Some(3), Some(3)]);
+        assert_eq!(pinned.intermediates.len(), 7);
     }
 
     #[test]

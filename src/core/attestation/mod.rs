@@ -10,8 +10,8 @@ mod certificate;
 pub mod policy;
 pub mod verify;
 
-pub use advisory::{Advisory, advisories};
+pub use advisory::{Advisory, AdvisoryName, advisories};
 pub use anchor::{Anchor, AnchorKind, Anchors};
 pub use certificate::NotACertificate;
 pub use policy::{FormFactor, PinPolicy, TouchPolicy};
-pub use verify::{Attested, Examined, Expected, Facts, examine, verify};
+pub use verify::{Attested, Examined, Expected, Facts, examine, read, verify};

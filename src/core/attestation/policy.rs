@@ -72,13 +72,14 @@ impl fmt::Display for TouchPolicy {
     }
 }
 
-/// The shape of a token, as its maker numbers it; the highest bit marks the FIPS series.
+/// The shape of a token, as its maker numbers it; the highest bit marks the FIPS series, the next one the Security Key
+/// series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FormFactor(pub u8);
 
 impl fmt::Display for FormFactor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 & 0x7f {
+        match self.0 & 0x3f {
             1 => f.write_str("USB-A keychain"),
             2 => f.write_str("USB-A nano"),
             3 => f.write_str("USB-C keychain"),
@@ -88,6 +89,9 @@ impl fmt::Display for FormFactor {
             7 => f.write_str("USB-C biometric"),
             other => write!(f, "unknown ({other})"),
         }?;
+        if self.0 & 0x40 != 0 {
+            f.write_str(", Security Key series")?;
+        }
         if self.0 & 0x80 == 0 { Ok(()) } else { f.write_str(", FIPS series") }
     }
 }

@@ -13,7 +13,7 @@
 //!    end), so they say nothing about when. A certificate that outlives its issuer is noted.
 //! 6. A slot's certificate is never taken for a device's: a key in a slot can sign anything, also certificates.
 
-use super::advisory::advisories;
+use super::advisory::{AdvisoryName, advisories};
 use super::anchor::{Anchor, AnchorKind, Anchors};
 use super::certificate::{Authority, Certificate, name_text, only_common_name};
 use super::policy::{FormFactor, PinPolicy, TouchPolicy};
@@ -31,6 +31,8 @@ const OID_FIRMWARE: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1
 const OID_SERIAL: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.41482.3.7");
 const OID_POLICY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.41482.3.8");
 const OID_FORM_FACTOR: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.41482.3.9");
+const OID_FIPS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.41482.3.10");
+const OID_CSPN: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.41482.3.11");
 
 /// How many intermediates there may be in a chain; the vendor has two tiers.
 const MAX_INTERMEDIATES: usize = 3;
@@ -40,6 +42,8 @@ const MAX_OFFERED: usize = 16;
 const SLOT_SUBJECT: &str = "YubiKey PIV Attestation ";
 /// What the vendor calls the intermediates that issue the device certificates of PIV, and of nothing else.
 const PIV_INTERMEDIATE: &str = "Yubico PIV Attestation ";
+/// What the rehearsal calls its own.
+const REHEARSAL_INTERMEDIATE: &str = "TRUSTROOT REHEARSAL PIV Attestation ";
 
 /// What an attestation has to say.
 #[derive(Clone, Debug)]
@@ -52,8 +56,11 @@ pub struct Expected<'a> {
     pub slot: &'a str,
     /// The least firmware, from the plan.
     pub minimum_firmware: (u8, u8, u8),
-    /// Whether the token is a rehearsal's virtual one: then only the rehearsal's anchor counts, else only vendors'.
+    /// Whether this is a rehearsal: then the rehearsal's anchor counts, and vendors' anchors do too, since real tokens
+    /// may take part in one. Otherwise only vendors' count.
     pub rehearsal: bool,
+    /// The advisories that the plan waives by name.
+    pub waived: &'a [AdvisoryName],
 }
 
 /// What an attestation says, once its chain holds.
@@ -73,6 +80,10 @@ pub struct Facts {
     pub touch: TouchPolicy,
     /// The shape of the token; some firmware does not say.
     pub form_factor: Option<FormFactor>,
+    /// Whether the vendor marks the token as certified to FIPS 140.
+    pub fips: bool,
+    /// Whether the vendor marks the token as certified by the French CSPN.
+    pub cspn: bool,
     /// The subjects from the anchor down to the slot, escaped.
     pub chain: Vec<String>,
     /// The anchor.
@@ -152,6 +163,14 @@ pub fn examine(slot: &[u8], device: &[u8], offered: &[&[u8]], expected: &Expecte
     Examined { facts, findings: report.findings }
 }
 
+/// What an attestation says, once its chain holds, with nothing to hold it against; `subject` is whom findings name. Which
+/// kind of anchor it stands on is in the facts.
+pub fn read(slot: &[u8], device: &[u8], offered: &[&[u8]], subject: &str, anchors: &Anchors) -> Examined {
+    let mut report = Report { subject: subject.to_string(), findings: Vec::new() };
+    let facts = facts(slot, device, offered, anchors, &mut report);
+    Examined { facts, findings: report.findings }
+}
+
 /// Findings about one token.
 struct Report {
     subject: String,
@@ -165,13 +184,17 @@ impl Report {
         &mut self.findings[last]
     }
 
+    fn warn(&mut self, check: Check, what: impl Into<Text>) {
+        self.findings.push(Finding::new(Level::Warning, check, self.subject.clone(), what));
+    }
+
     fn note(&mut self, what: impl Into<Text>) {
         self.findings.push(Finding::new(Level::Note, Check::AttChain, self.subject.clone(), what));
     }
 }
 
 fn is_of_kind(kind: AnchorKind, rehearsal: bool) -> bool {
-    rehearsal == (kind == AnchorKind::Rehearsal)
+    rehearsal || kind == AnchorKind::Vendor
 }
 
 /// What the attestation says, if its chain holds.
@@ -196,6 +219,7 @@ fn facts(slot: &[u8], device: &[u8], offered: &[&[u8]], anchors: &Anchors, repor
         report.refuse(Check::AttForm, what);
     });
     let said = said.ok()?;
+    let marked = |id| [&slot, &device].iter().any(|certificate| certificate.extension(id).is_some());
     let names = path.above.iter().rev().map(|link| link.subject).chain([device.subject, slot.subject]);
     Some(Facts {
         key: said.key,
@@ -205,6 +229,8 @@ fn facts(slot: &[u8], device: &[u8], offered: &[&[u8]], anchors: &Anchors, repor
         pin: said.pin,
         touch: said.touch,
         form_factor: said.form_factor,
+        fips: marked(&OID_FIPS),
+        cspn: marked(&OID_CSPN),
         chain: [escape(&path.anchor.name)].into_iter().chain(names.map(|name| escape(&name_text(name)))).collect(),
         anchor: path.anchor.clone(),
         intermediates: path.above.iter().rev().map(|link| link.der.to_vec()).collect(),
@@ -258,7 +284,10 @@ fn chain<'a>(
     // The device was signed by an intermediate or an anchor, and so on up.
     let path = climb(device, offered, anchors)?;
     if let Some(first) = path.above.first()
-        && !only_common_name(first.subject).is_some_and(|name| name.starts_with(PIV_INTERMEDIATE))
+        && !only_common_name(first.subject).is_some_and(|name| match path.anchor.kind {
+            AnchorKind::Vendor => name.starts_with(PIV_INTERMEDIATE),
+            AnchorKind::Rehearsal => name.starts_with(REHEARSAL_INTERMEDIATE),
+        })
     {
         return Err(Text::own("the device's certificate was issued by \"")
             .and_foreign(name_text(first.subject))
@@ -376,18 +405,9 @@ impl Said {
 /// Holds what the attestation says against what was expected.
 fn compare(facts: &Facts, expected: &Expected<'_>, report: &mut Report) {
     if !is_of_kind(facts.anchor.kind, expected.rehearsal) {
-        let (what, hint) = if expected.rehearsal {
-            (
-                "a vendor's attestation stands where a rehearsal's virtual token was expected",
-                "verify without --rehearsal",
-            )
-        } else {
-            (
-                "this attestation is a rehearsal's: anybody can make one, and it proves nothing",
-                "generate the key on a real token; a rehearsal is verified only with --rehearsal",
-            )
-        };
-        report.refuse(Check::AttRehearsal, what).hint = Some(hint.to_string());
+        let what = "this attestation is a rehearsal's: anybody can make one, and it proves nothing";
+        report.refuse(Check::AttRehearsal, what).hint =
+            Some("generate the key on a real token; a rehearsal is verified only with --rehearsal".to_string());
     }
     if facts.key != *expected.key {
         let what = format!(
@@ -424,6 +444,10 @@ fn compare(facts: &Facts, expected: &Expected<'_>, report: &mut Report) {
     for advisory in advisories(facts.firmware, facts.key.algorithm()) {
         let what =
             format!("firmware {}: {} ({}): {}", dotted(facts.firmware), advisory.name, advisory.id, advisory.what);
+        if expected.waived.contains(&advisory.name) {
+            report.warn(Check::AttAdvisory, format!("{what}; waived by name"));
+            continue;
+        }
         report.refuse(Check::AttAdvisory, what).hint =
             Some("firmware cannot be updated: bring a newer token, or waive this by name and in public".to_string());
     }

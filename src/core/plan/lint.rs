@@ -291,6 +291,11 @@ fn tokens(plan: &Plan, found: &mut Vec<Finding>) {
         let finding = Finding::new(Level::Warning, Check::PlanToken, "attestation", what);
         found.push(finding.hint("attestation = \"required\""));
     }
+    for name in &policy.waive {
+        let what = format!("keys that {name} concerns are taken: the plan waives it");
+        let finding = Finding::new(Level::Warning, Check::PlanToken, "waive", what);
+        found.push(finding.hint("bring tokens that it does not concern"));
+    }
     let holders = plan.holders.iter().map(|holder| (&holder.handle, &holder.token, holder.key.is_none()));
     let leaving = plan.leaving.iter().map(|leaving| (&leaving.handle, &leaving.token, false));
     for (handle, token, makes) in holders.chain(leaving) {

@@ -10,6 +10,7 @@ pub mod lint_follows;
 pub mod parse;
 pub mod template;
 
+use crate::attestation::AdvisoryName;
 use crate::digest::Digest;
 use crate::text::Handle;
 use crate::time::Timestamp;
@@ -141,6 +142,9 @@ pub struct TokenPolicy {
     pub minimum_firmware: (u8, u8, u8),
     /// Whether a key without a valid attestation is refused.
     pub attestation: Attestation,
+    /// Published weaknesses that are accepted, by name. Everybody who verifies is told.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waive: Vec<AdvisoryName>,
 }
 
 /// The kind of key that is generated on a token.

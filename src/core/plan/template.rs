@@ -135,6 +135,7 @@ pin = \"always\"               # for each signature
 touch = \"always\"             # for each signature
 minimum_firmware = \"5.7.0\"   # below it, ECDSA keys can be copied by a side channel (EUCLEAK)
 attestation = \"required\"     # the vendor vouches that the key was made on the token and never leaves it
+# waive = [\"EUCLEAK\"]         # a published weakness that is accepted; everybody who verifies is told
 
 # Who sits where. The scribe records, alone closes exceptions, and is never the conductor.
 [seats]

@@ -88,6 +88,7 @@ fn one(
         slot: SLOT,
         minimum_firmware: plan.tokens.minimum_firmware,
         rehearsal: plan.rehearsal,
+        waived: &plan.tokens.waive,
     };
     let Examined { facts, findings } = examine(slot, device, &[], &expected, anchors);
     let mut holds = facts.is_some();

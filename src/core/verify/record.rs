@@ -332,6 +332,10 @@ fn differently(look: &mut Look<'_>, held: &Held) {
         finding.subject = format!("{dir}/plan.json: {}", finding.subject);
         look.findings.push(finding);
     }
+    let waived: Vec<String> = held.record.plan.tokens.waive.iter().map(ToString::to_string).collect();
+    if !waived.is_empty() {
+        look.caveats.push(format!("{dir} waives {}", waived.join(" and ")));
+    }
     if weak > 0 {
         look.caveats.push(format!("{weak} rules of the plan of {dir} are weaker than the defaults"));
     }

@@ -17,7 +17,7 @@ use trustroot_core::check::{Check, Finding, Level};
 const SERIAL: u32 = 20_000_002;
 
 fn expected(key: &PublicKey) -> Expected<'_> {
-    Expected { key, serial: SERIAL, slot: "9c", minimum_firmware: (5, 7, 0), rehearsal: true }
+    Expected { key, serial: SERIAL, slot: "9c", minimum_firmware: (5, 7, 0), rehearsal: true, waived: &[] }
 }
 
 fn refusals(findings: &[Finding]) -> Vec<Check> {
@@ -34,7 +34,12 @@ fn checks(files: &AttestationFiles, expected: &Expected<'_>) -> Vec<Check> {
 #[test]
 fn the_anchor_in_core_is_the_one_made_here() {
     let anchor = Issuer::rehearsal();
-    assert_eq!(certificate_to_pem(&anchor.certificate(&anchor, 1, None)).unwrap(), vendors::REHEARSAL);
+    assert_eq!(certificate_to_pem(&anchor.certificate(&anchor, 3, None)).unwrap(), vendors::REHEARSAL);
+    let [upper, lower] = Issuer::rehearsal_intermediates();
+    let made = [upper.certificate(&anchor, 2, None), lower.certificate(&upper, 1, None)];
+    for (made, pinned) in made.iter().zip(vendors::REHEARSAL_INTERMEDIATES) {
+        assert_eq!(certificate_to_pem(made).unwrap(), pinned);
+    }
 }
 
 #[test]

@@ -21,7 +21,7 @@ use trustroot_core::time::Timestamp;
 use zeroize::Zeroizing;
 
 use super::{Fault, VirtualTokens};
-use crate::seams::{Pin, SlotState, Token, TokenError, Tokens as _, Wanted};
+use crate::seams::{NewSecrets, Pin, SlotState, Token, TokenError, Tokens as _, Wanted};
 
 const SEED: [u8; 32] = [1; 32];
 const PIN: &str = "739154";
@@ -83,6 +83,7 @@ fn plan(rehearsal: bool) -> Plan {
             touch: Always::Always,
             minimum_firmware: (5, 7, 0),
             attestation: Attestation::Required,
+            waive: Vec::new(),
         },
         seats: Seats { conductor: handle("carol"), scribe: handle("sam"), witnesses: Vec::new() },
         holders: vec![
@@ -125,7 +126,7 @@ fn occupied(token: &mut dyn Token) -> PublicKey {
 /// Provisioned, with a key.
 fn enrolled(tokens: &mut VirtualTokens, holder: &str) -> (Box<dyn Token>, PublicKey) {
     let mut token = open(tokens, holder);
-    token.provision(&pin(PIN)).unwrap();
+    token.provision(&NewSecrets { pin: &pin(PIN), puk: None }).unwrap();
     let slot = empty(&mut *token);
     let key = token.generate(slot, &pin(PIN)).unwrap();
     (token, key)

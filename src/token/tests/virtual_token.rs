@@ -35,10 +35,13 @@ fn a_whole_sitting() {
     assert!(matches!(error(token.sign_root(&root, &pin("123456"))), TokenError::NoKey));
 
     for bad in ["123456", "12345", "123456789", "12 456", "häuser"] {
-        assert!(matches!(error(token.provision(&pin(bad))), TokenError::Refused(_)), "{bad}");
+        assert!(
+            matches!(error(token.provision(&NewSecrets { pin: &pin(bad), puk: None })), TokenError::Refused(_)),
+            "{bad}"
+        );
     }
-    token.provision(&pin(PIN)).unwrap();
-    assert!(matches!(error(token.provision(&pin(PIN))), TokenError::NotFresh));
+    token.provision(&NewSecrets { pin: &pin(PIN), puk: None }).unwrap();
+    assert!(matches!(error(token.provision(&NewSecrets { pin: &pin(PIN), puk: None })), TokenError::NotFresh));
     assert!(!token.state().unwrap().pin_is_default);
 
     let slot = empty(&mut *token);
@@ -153,7 +156,10 @@ fn a_token_pulled_mid_sign_answers_nothing_until_it_is_opened_again() {
     let folder = tempfile::tempdir().unwrap();
     let mut tokens = tokens(folder.path(), &["bob:pulled-mid-sign", "bob:not-touched:2", "bob:wrong-pin"]);
     let mut token = open(&mut tokens, "bob");
-    assert!(matches!(error(token.provision(&pin(PIN))), TokenError::WrongPin { tries: 2 }));
+    assert!(matches!(
+        error(token.provision(&NewSecrets { pin: &pin(PIN), puk: None })),
+        TokenError::WrongPin { tries: 2 }
+    ));
     drop(token);
     let (mut token, key) = enrolled(&mut tokens, "bob");
     let (root, targets) = reviewed();
@@ -166,7 +172,7 @@ fn a_token_pulled_mid_sign_answers_nothing_until_it_is_opened_again() {
     assert!(matches!(error(token.state()), TokenError::Removed));
     assert!(matches!(error(token.inspect()), TokenError::Removed));
     assert!(matches!(error(token.attest()), TokenError::Removed));
-    assert!(matches!(error(token.provision(&pin(PIN))), TokenError::Removed));
+    assert!(matches!(error(token.provision(&NewSecrets { pin: &pin(PIN), puk: None })), TokenError::Removed));
     let mut token = open(&mut tokens, "bob");
     assert!(verifies(&key, root.bytes(), &token.sign_root(&root, &pin(PIN)).unwrap()));
 }
@@ -176,7 +182,7 @@ fn a_token_pulled_while_it_generates_has_the_key_or_has_not() {
     let folder = tempfile::tempdir().unwrap();
     let mut tokens = tokens(folder.path(), &["bob:pulled-before-generate", "bob:pulled-after-generate"]);
     let mut token = open(&mut tokens, "bob");
-    token.provision(&pin(PIN)).unwrap();
+    token.provision(&NewSecrets { pin: &pin(PIN), puk: None }).unwrap();
     let slot = empty(&mut *token);
     assert!(matches!(error(token.generate(slot, &pin(PIN))), TokenError::Removed));
     let mut token = open(&mut tokens, "bob");

@@ -38,7 +38,8 @@ fn real(serial: u32) -> Real {
 impl Real {
     fn expected(&self) -> Expected<'_> {
         let slot = "9c";
-        Expected { key: &self.key, serial: self.serial, slot, minimum_firmware: (5, 2, 0), rehearsal: false }
+        let minimum_firmware = (5, 2, 0);
+        Expected { key: &self.key, serial: self.serial, slot, minimum_firmware, rehearsal: false, waived: &[] }
     }
 }
 
@@ -80,12 +81,35 @@ fn what_is_expected_is_held_against_what_is_said() {
     assert_eq!(check(&Expected { serial: 1, ..real.expected() }), [Check::AttSerial]);
     assert_eq!(check(&Expected { slot: "9a", ..real.expected() }), [Check::AttSlot]);
     assert_eq!(check(&Expected { minimum_firmware: (5, 2, 7), ..real.expected() }), [Check::AttFirmware]);
-    assert_eq!(check(&Expected { rehearsal: true, ..real.expected() }), [Check::AttRehearsal]);
-    let everything = Expected { key: &other.key, serial: 1, slot: "9a", minimum_firmware: (9, 0, 0), rehearsal: true };
+    // A real token may rehearse; what it says counts there as everywhere.
+    assert_eq!(check(&Expected { rehearsal: true, ..real.expected() }), []);
+    let everything =
+        Expected { key: &other.key, serial: 1, slot: "9a", minimum_firmware: (9, 0, 0), ..real.expected() };
+    assert_eq!(check(&everything), [Check::AttBound, Check::AttSerial, Check::AttSlot, Check::AttFirmware]);
+}
+
+#[test]
+fn a_waiver_is_by_name_and_stays_a_finding() {
+    let real = real(14454335);
+    let waived = Expected { waived: &[AdvisoryName::Eucleak], ..real.expected() };
+    let attested = verify(&real.slot, &real.device, &[], &waived, &Anchors::pinned()).unwrap();
+    let said = attested.notes().iter().find(|finding| finding.check == Check::AttAdvisory).unwrap();
+    assert_eq!(said.level, Level::Warning);
+    assert!(said.what.line().contains("EUCLEAK") && said.what.line().ends_with("waived by name"), "{said}");
+    let others = Expected { waived: &[AdvisoryName::Roca, AdvisoryName::Fips2019], ..real.expected() };
     assert_eq!(
-        check(&everything),
-        [Check::AttRehearsal, Check::AttBound, Check::AttSerial, Check::AttSlot, Check::AttFirmware]
+        refusals(&verify(&real.slot, &real.device, &[], &others, &Anchors::pinned()).unwrap_err()),
+        [Check::AttAdvisory]
     );
+}
+
+#[test]
+fn what_it_says_can_be_read_alone() {
+    let real = real(13078778);
+    let examined = read(&real.slot, &real.device, &[], "a file", &Anchors::pinned());
+    assert_eq!(refusals(&examined.findings), []);
+    let facts = examined.facts.unwrap();
+    assert_eq!((facts.key, facts.serial, facts.fips, facts.cspn), (real.key, real.serial, false, false));
 }
 
 #[test]
