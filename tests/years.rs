@@ -9,6 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use stage::{Stage, instead, interject, line, one, several};
 use trustroot::conduct::{Ending, Halt};
 use trustroot_core::check::{Check, Level};
+use trustroot_core::lint::lint_alone;
+use trustroot_core::metadata::timestamp::Timestamp;
+use trustroot_core::metadata::{Metadata, Role};
+use trustroot_core::page::{plain, review};
 use trustroot_core::plan::carry::{Becomes, Carry};
 use trustroot_core::plan::lint::lint;
 use trustroot_core::plan::lint_follows::against;
@@ -108,7 +112,7 @@ fn eleven_roots_in_six_years() {
     assert!(ceremony.admits(Check::RivalPossible, None), "{:?}", ceremony.exceptions);
     let what = &ceremony.exceptions[0].what;
     assert!(what.contains("more make it valid") && what.contains("2029-01-05-larger was abandoned"), "{what}");
-    assert_eq!(newest(&stage).threshold(trustroot_core::metadata::Role::Root), 4);
+    assert_eq!(newest(&stage).threshold(Role::Root), 4);
     hold_next(&mut stage, "online", "2029-07-01", |plan| {
         (plan.kind, plan.reason, plan.online) = (Kind::Rotate, "The server moves.", Some(handle("online-two")));
     });
@@ -143,7 +147,7 @@ fn the_reason_is_signed_and_every_signature_is_filed_where_old_clients_look() {
     let text = String::from_utf8(new.root.payload().bytes().to_vec()).unwrap();
     assert!(text.contains("\"kind\":\"rotate\",\"reason\":\"Bob hands over.\""), "{text}");
     let filed: BTreeSet<&str> = new.root.signatures().iter().map(|signature| signature.keyid.as_str()).collect();
-    let wanted = old.root.body().role(trustroot_core::metadata::Role::Root).keyids.iter();
+    let wanted = old.root.body().role(Role::Root).keyids.iter();
     assert_eq!(filed.len(), 4, "three new keys, and the one that left");
     assert!(wanted.clone().all(|id| filed.contains(id.as_str())));
     let targets = new.targets.unwrap();
@@ -208,7 +212,7 @@ fn a_plan_is_for_one_root_and_names_each_of_its_keys() {
     let warned = |who: &str| (Level::Warning, Check::PlanFollows, who.to_owned());
     assert_eq!(swapped, [warned("alice"), warned("bob")]);
     // Another key than the one the role has.
-    let online = newest(&stage).keys(trustroot_core::metadata::Role::Timestamp).first().unwrap().fingerprint();
+    let online = newest(&stage).keys(Role::Timestamp).first().unwrap().fingerprint();
     let other = rotation.replace(&online.to_string(), &"1".repeat(64));
     assert_eq!(found(&stage, &other), [follows("snapshot"), follows("timestamp")]);
     // A renewal changes no threshold and expires later.
@@ -261,4 +265,40 @@ fn an_abandoned_root_stays_in_sight_and_must_be_admitted() {
     let toml = stage.carried("renewal-again", "2026-06-02", |_| ());
     hold_plan(&mut stage, &toml, &[]);
     assert_eq!(rival(&report(&stage)).iter().map(|(level, _)| *level).collect::<Vec<_>>(), [Level::Warning]);
+}
+
+#[test]
+fn a_holder_sees_on_another_machine_what_changes() {
+    let mut stage = begun(3, 2);
+    hold_next(&mut stage, "renewal", "2026-06-01", |_| ());
+    let (tree, proposal) = (stage.tree(), stage.ceremony().proposal.unwrap());
+    let before = Predecessor::of_version(2, &tree).unwrap();
+    let now = stage.start;
+    assert_eq!(lint_alone(&proposal.root, Some(&before), now), []);
+    let alone = lint_alone(&proposal.root, None, now);
+    let found: Vec<_> = alone.iter().map(|finding| (finding.level, finding.check)).collect();
+    assert_eq!(found, [(Level::Warning, Check::RootVersion)], "without a clone it is said that nothing was compared");
+    // The wrong one is no predecessor.
+    let wrong = Predecessor::newest(&tree).unwrap();
+    assert!(lint_alone(&proposal.root, Some(&wrong), now).iter().any(|finding| finding.level == Level::Refused));
+    let text = plain::blocks(&review::of_root(&proposal.root, None, Some(&before.root)), 80);
+    assert!(text.contains("~ root expires") && !text.contains("root key"), "{text}");
+}
+
+#[test]
+fn an_online_key_that_somebody_else_has_does_not_sign_again() {
+    let mut stage = begun(3, 2);
+    let stolen = newest(&stage).keys(Role::Timestamp).first().unwrap().fingerprint();
+    let toml = stage.carried("recovery", "2026-06-01", |plan| {
+        (plan.kind, plan.reason) = (Kind::Recover, "The server was broken into.");
+        (plan.online, plan.overlap) = (Some(handle("online-two")), false);
+    });
+    let warned = |role: &str| (Level::Warning, Check::PlanFollows, role.to_owned());
+    assert_eq!(found(&stage, &toml), [warned("snapshot"), warned("timestamp")]);
+    hold_plan(&mut stage, &toml, &[]);
+    let new = newest(&stage);
+    assert!(new.keys(Role::Timestamp).iter().all(|key| key.fingerprint() != stolen));
+    let timestamp = stage.tree()["root/timestamp.json"].bytes().unwrap().to_vec();
+    let timestamp = Metadata::<Timestamp>::parse("timestamp", &timestamp).unwrap();
+    assert_eq!((timestamp.version(), timestamp.signatures().len()), (2, 1));
 }

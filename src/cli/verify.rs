@@ -15,6 +15,7 @@ use trustroot_core::metadata::Metadata;
 use trustroot_core::metadata::root::Root;
 use trustroot_core::page::{Block, Text, plain, review};
 use trustroot_core::payload::Payload;
+use trustroot_core::predecessor::Predecessor;
 use trustroot_core::signature::Portable;
 use trustroot_core::text::escape;
 use trustroot_core::time::Timestamp;
@@ -90,7 +91,7 @@ pub(super) fn run(here: &Path, args: &Args) -> Result<(), Failure> {
         Some(At::Record) => time_of_record(&Source::read(&path)?.tree)?,
     };
     if let Some(file) = &args.proposal {
-        return proposal(&here.join(file), now, args);
+        return proposal(here, &here.join(file), now, args);
     }
     let path = args.roots.as_ref().or(args.path.as_ref()).map_or_else(|| here.to_owned(), |path| here.join(path));
     let anchor = args.anchor.as_deref().map(|text| anchor(here, text, &path)).transpose()?;
@@ -361,9 +362,10 @@ fn roots_text(report: &RootsReport, anchored: Option<u64>) -> String {
 
 // ------------------------------------------------------------------------------------------------------- a proposal
 
-fn proposal(file: &Path, now: Timestamp, args: &Args) -> Result<(), Failure> {
+fn proposal(here: &Path, file: &Path, now: Timestamp, args: &Args) -> Result<(), Failure> {
     let bytes = read_file(file)?;
-    let findings = lint::lint_alone(&bytes, now);
+    let before = follows(here, file, &bytes);
+    let findings = lint::lint_alone(&bytes, before.as_ref().map(|(before, _)| before), now);
     let digest = Digest::of(&bytes);
     let value = Payload::read(&bytes).ok().map(|(_, value)| value);
     let kind = value.as_ref().and_then(|value| value.get("_type")).and_then(Value::as_str).unwrap_or("unknown");
@@ -378,8 +380,15 @@ fn proposal(file: &Path, now: Timestamp, args: &Args) -> Result<(), Failure> {
             ("findings", findings_json(&findings)),
         ])))?;
     } else {
-        let mut blocks =
-            if role == "targets" { review::of_targets(&bytes, None) } else { review::of_root(&bytes, None, None) };
+        let old = before.as_ref().map(|(before, _)| before);
+        let mut blocks = match role {
+            "targets" => review::of_targets(&bytes, old.and_then(|old| old.targets.as_ref())),
+            _ => review::of_root(&bytes, None, old.map(|old| &old.root)),
+        };
+        if let Some((old, place)) = &before {
+            let what = format!("Compared with root {} of the repository ", old.root.version());
+            blocks.push(Block::Note(Text::own(what).and_foreign(place).and(", as it lies there.")));
+        }
         blocks.push(Block::Digest { label: format!("{role}, payload digest"), digest });
         blocks.push(Block::Do(Text::own(
             "Compare the words with what is read aloud, word by word. If one differs, say so before anybody signs.",
@@ -397,6 +406,24 @@ fn proposal(file: &Path, now: Timestamp, args: &Args) -> Result<(), Failure> {
     } else {
         Err(refused("this proposal must not be signed").hint("press ! where it is asked about, and say what is wrong"))
     }
+}
+
+/// What a proposed root follows, in the clone that the file lies in or else the one around `here`; also which clone. Only this
+/// machine's own clone can say what changes for the person at it.
+fn follows(here: &Path, file: &Path, bytes: &[u8]) -> Option<(Predecessor, String)> {
+    let (_, value) = Payload::read(bytes).ok()?;
+    let is_root = value.get("_type").and_then(Value::as_str) == Some("root");
+    let version = value.get("version").and_then(Value::as_u64);
+    let places = [file.parent().unwrap_or(here), here];
+    places.into_iter().find_map(|place| {
+        let reading = Reading::open(place).ok()?;
+        let tree = reading.head().ok()?.tree;
+        let before = match (is_root, version) {
+            (true, Some(version)) => Predecessor::of_version(version, &tree),
+            _ => Predecessor::newest(&tree),
+        };
+        before.map(|before| (before, reading.path().display().to_string()))
+    })
 }
 
 // -------------------------------------------------------------------------------------------------------- as text

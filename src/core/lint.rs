@@ -14,6 +14,7 @@ use crate::metadata::targets::{Delegates, Targets};
 use crate::metadata::tufkey::new_form;
 use crate::metadata::{Body, Metadata, Role};
 use crate::page::Text;
+use crate::predecessor::Predecessor;
 use crate::text::check_clean;
 use crate::time::Timestamp;
 use alloc::collections::BTreeSet;
@@ -43,7 +44,8 @@ pub struct Proposal<'a> {
 pub fn lint(proposal: &Proposal<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     if let Some(root) = read::<Root>("root", proposal.root, proposal.now, &mut findings) {
-        lint_root(&root, proposal, &mut findings);
+        follows(&root, proposal, &mut findings);
+        lint_root(&root, &mut findings);
     }
     if let Some(targets) = read::<Targets>("targets", proposal.targets, proposal.now, &mut findings) {
         lint_targets(&targets, proposal, &mut findings);
@@ -51,10 +53,13 @@ pub fn lint(proposal: &Proposal<'_>) -> Vec<Finding> {
     findings
 }
 
-/// Everything that is wrong or unwise in one payload, of a root or of targets, looked at without the other.
-pub fn lint_alone(payload: &[u8], now: Timestamp) -> Vec<Finding> {
+/// Everything that is wrong or unwise in one payload, of a root or of targets, looked at without the other. `before` is what it
+/// follows, where that is at hand; without it nothing is said about what changes, except that this was not looked at.
+pub fn lint_alone(payload: &[u8], before: Option<&Predecessor>, now: Timestamp) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let alone = Proposal { root: payload, targets: payload, old_root: None, old_targets: None, now };
+    let old_root = before.map(|before| &before.root);
+    let old_targets = before.and_then(|before| before.targets.as_ref());
+    let alone = Proposal { root: payload, targets: payload, old_root, old_targets, now };
     let kind = crate::payload::Payload::read(payload).ok().and_then(|(_, value)| {
         let kind = value.get("_type").and_then(Value::as_str);
         kind.map(ToString::to_string)
@@ -65,7 +70,15 @@ pub fn lint_alone(payload: &[u8], now: Timestamp) -> Vec<Finding> {
             lint_targets(&targets, &alone, &mut findings);
         }
     } else if let Some(root) = read::<Root>("root", payload, now, &mut findings) {
-        lint_root(&root, &alone, &mut findings);
+        if before.is_some() || root.version() == 1 {
+            follows(&root, &alone, &mut findings);
+        } else {
+            let what =
+                format!("root {} is not at hand, so what changes is not shown", root.version().saturating_sub(1));
+            let finding = Finding::new(Level::Warning, Check::RootVersion, "root", what);
+            findings.push(finding.hint("look at the file in a clone of the trust root's repository"));
+        }
+        lint_root(&root, &mut findings);
     }
     findings
 }
@@ -138,12 +151,15 @@ fn clean_all(value: &Value, subject: &str, findings: &mut Vec<Finding>) {
     }
 }
 
-fn lint_root(root: &Metadata<Root>, proposal: &Proposal<'_>, findings: &mut Vec<Finding>) {
+fn follows(root: &Metadata<Root>, proposal: &Proposal<'_>, findings: &mut Vec<Finding>) {
     let wanted = proposal.old_root.map_or(Some(1), |old| old.version().checked_add(1));
     if wanted != Some(root.version()) {
         let after = proposal.old_root.map_or("no root".to_string(), |old| format!("version {}", old.version()));
         refuse(findings, Check::RootVersion, "root", format!("version {} cannot follow {after}", root.version()));
     }
+}
+
+fn lint_root(root: &Metadata<Root>, findings: &mut Vec<Finding>) {
     let body = root.body();
     if !body.consistent_snapshot() {
         refuse(findings, Check::MetaForm, "root", "`consistent_snapshot` is not true; what we publish is consistent");

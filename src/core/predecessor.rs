@@ -54,6 +54,14 @@ impl Predecessor {
         Some(Self { root, targets })
     }
 
+    /// What a proposed root of this version follows: the root with the version before it, and the newest targets.
+    pub fn of_version(version: u64, tree: &Tree) -> Option<Self> {
+        let path = format!("root/{}.root.json", version.checked_sub(1)?);
+        let root = Metadata::parse(&path, tree.get(&path)?.bytes()?).ok()?;
+        let targets = Self::newest(tree).and_then(|newest| newest.targets);
+        Some(Self { root, targets })
+    }
+
     /// What the plan follows; nothing for a genesis.
     ///
     /// # Errors
