@@ -11,6 +11,7 @@ mod rehearse;
 mod room;
 mod run;
 mod status;
+mod token;
 mod verify;
 
 use std::path::PathBuf;
@@ -46,6 +47,8 @@ enum Verb {
     Status(status::Args),
     /// Verify a trust root, or numbered roots, or a proposal. Offline, and without set-up.
     Verify(verify::Args),
+    /// Look at tokens, prepare one, and verify what one says of its key.
+    Token(token::Args),
     /// Print completions for a shell.
     Completions(generate::Completions),
     /// Write man pages into a folder.
@@ -63,6 +66,7 @@ pub fn main() -> u8 {
         Some(Verb::Run(args)) => run::run(&here, &args),
         Some(Verb::Status(args)) => status::run(&here, &args),
         Some(Verb::Verify(args)) => verify::run(&here, &args),
+        Some(Verb::Token(args)) => token::run(&here, &args),
         Some(Verb::Completions(args)) => generate::completions(&args, &mut Cli::command()),
         Some(Verb::Man(args)) => generate::man(&here, &args, Cli::command()),
     };

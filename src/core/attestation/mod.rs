@@ -10,7 +10,7 @@ mod certificate;
 pub mod policy;
 pub mod verify;
 
-pub use advisory::{Advisory, AdvisoryName, advisories};
+pub use advisory::{ADVISORIES, Advisory, AdvisoryName, advisories};
 pub use anchor::{Anchor, AnchorKind, Anchors};
 pub use certificate::NotACertificate;
 pub use policy::{FormFactor, PinPolicy, TouchPolicy};

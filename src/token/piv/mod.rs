@@ -15,7 +15,7 @@ mod secrets;
 mod yubikey_token;
 
 pub use readers::{Reader, Seen, readers};
-pub use yubikey_token::{Occupied, YubikeyTokens, slots};
+pub use yubikey_token::{Occupied, YubikeyToken, YubikeyTokens, slots};
 
 use ::yubikey::piv::SlotId;
 use std::time::Duration;

@@ -68,7 +68,7 @@ impl YubikeyTokens {
         let (mut silent, mut remedy) = (Vec::new(), None);
         for reader in readers()? {
             match reader.seen {
-                Seen::Token(token) => tokens.push(YubikeyToken { handle: Some(*token) }),
+                Seen::Token(token) => tokens.push(YubikeyToken::from(*token)),
                 Seen::Nothing { why, remedy: now } => {
                     silent.push(format!("{}: {why}", reader.name));
                     remedy = remedy.or(now);
@@ -135,6 +135,12 @@ pub struct Occupied {
 pub struct YubikeyToken {
     /// There until it is dropped.
     handle: Option<YubiKey>,
+}
+
+impl From<YubiKey> for YubikeyToken {
+    fn from(handle: YubiKey) -> Self {
+        Self { handle: Some(handle) }
+    }
 }
 
 impl Drop for YubikeyToken {
