@@ -15,6 +15,7 @@ use crate::plan::{Plan, PlannedToken};
 use crate::predecessor::Predecessor;
 use crate::record::{Logged, Record};
 use crate::signers::{Standing, standings};
+use crate::step::Step;
 use crate::text::Handle;
 use crate::time::Timestamp;
 use crate::tree::{Entry, Tree};
@@ -394,6 +395,9 @@ impl Ceremony {
                 step(fork.len() > 1 && fork.contains(chosen), "one of the events of the fork is chosen")?;
             }
         }
+        // People read the step, on pages, in file names and in commits, and not the deed.
+        let at = Step::of(&event.deed);
+        step(at.is_empty() || at.iter().any(|one| one.id() == event.step), "its step is not the one of its deed")?;
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! The steps of a ceremony: their names, their order, and who acts.
 
-use crate::event::{Act, StepId};
+use crate::event::{Act, Deed, StepId};
 use crate::plan::Plan;
 use crate::text::Handle;
 use alloc::vec::Vec;
@@ -69,6 +69,31 @@ impl Step {
             Self::Publish => StepId::new(act, "tag"),
             Self::ReadBack => StepId::new(act, "exceptions"),
             Self::Close => StepId::new(act, "record"),
+        }
+    }
+
+    /// The steps at which the deed may be done; none for what may happen at any step.
+    pub fn of(deed: &Deed) -> Vec<Self> {
+        let one = |step| alloc::vec![step];
+        match deed {
+            Deed::Roll { .. } => one(Self::Roll),
+            Deed::Clock { .. } => one(Self::Clock),
+            Deed::Read { .. } => one(Self::Read),
+            Deed::Token { holder, .. } => one(Self::Token(holder.clone())),
+            Deed::Provisioned { holder, .. } => one(Self::Provision(holder.clone())),
+            Deed::GenerateIntent { holder, .. } | Deed::Generated { holder, .. } => one(Self::Generate(holder.clone())),
+            Deed::Vouched { holder, .. } => one(Self::Vouch(holder.clone())),
+            Deed::Proposed { .. } => one(Self::Propose),
+            Deed::Reviewed { .. } => one(Self::Review),
+            Deed::SignIntent { holder, .. } | Deed::Signed { holder, .. } => {
+                alloc::vec![Self::Sign(holder.clone()), Self::SignOld(holder.clone())]
+            }
+            Deed::Assembled { .. } => one(Self::Assemble),
+            Deed::Verified { .. } => one(Self::Verify),
+            Deed::Published { .. } => one(Self::Publish),
+            Deed::ReadBack { .. } => one(Self::ReadBack),
+            Deed::Closed { .. } => one(Self::Close),
+            Deed::Exception { .. } | Deed::Left { .. } | Deed::Aborted { .. } | Deed::Chosen { .. } => Vec::new(),
         }
     }
 

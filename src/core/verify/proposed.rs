@@ -8,6 +8,7 @@
 
 use super::look::{Look, below};
 use super::record::{Held, before};
+use crate::chain;
 use crate::check::{Check, Level};
 use crate::digest::Digest;
 use crate::event::Deed;
@@ -16,8 +17,9 @@ use crate::key::PublicKey;
 use crate::lint;
 use crate::metadata::envelope::assemble;
 use crate::metadata::root::Root;
+use crate::metadata::snapshot::Snapshot;
 use crate::metadata::targets::Targets;
-use crate::metadata::{Body, Metadata};
+use crate::metadata::{Body, Metadata, Role};
 use crate::payload::Payload;
 use crate::proposal::{self, RECORD, filed};
 use crate::record::{Logged, Record};
@@ -241,12 +243,32 @@ fn published(look: &mut Look<'_>, held: &Held, proposal: &Proposal, assembled: &
     }
     let named = &assembled.event.files;
     let rest: Vec<&String> = named.keys().filter(|path| !names.contains(*path)).collect();
-    let online = |path: &&&String| path.as_str() == "root/timestamp.json" || path.ends_with(".snapshot.json");
+    let is_timestamp = |path: &str| path == "root/timestamp.json";
     let complete = names.iter().all(|path| named.contains_key(path)) && rest.len() == 2;
-    if !complete || rest.iter().filter(online).count() != 2 {
+    let snapshots: Vec<&&String> = rest.iter().filter(|path| !is_timestamp(path)).collect();
+    if let [path] = snapshots.as_slice()
+        && let Err(what) = snapshot(look, proposal, path)
+    {
+        look.refuse(Check::RootFiles, path, what);
+    }
+    if !complete || snapshots.len() != 1 {
         let what = "it does not name root, targets, snapshot and timestamp, and nothing else";
         look.find(Level::Refused, Check::RootFiles, &format!("{dir}/{}", assembled.event.path()), what);
     }
+}
+
+/// That the file is the snapshot that its name says, signed with the key that the proposed root gives the role.
+fn snapshot(look: &Look<'_>, proposal: &Proposal, path: &str) -> Result<(), String> {
+    let bytes = look.bytes(path).ok_or("it is missing, and the assembly names it as the snapshot")?;
+    let read = Metadata::<Snapshot>::parse(path, bytes).map_err(|refusal| refusal.finding().what.line())?;
+    if path != format!("root/{}.snapshot.json", read.version()) {
+        return Err(format!("it is the snapshot of version {}, under another name", read.version()));
+    }
+    let root = Metadata::<Root>::of_payload("the proposed root", &proposal.root)
+        .map_err(|refusal| refusal.finding().what.line())?;
+    chain::signed_by(&root, Role::Snapshot, &read, Check::MetaQuorum, look.verifier)
+        .map(drop)
+        .map_err(|refusal| refusal.finding().what.line())
 }
 
 fn version<T: Body>(payload: &[u8]) -> Option<u64> {

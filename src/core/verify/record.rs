@@ -265,6 +265,17 @@ fn pages(look: &mut Look<'_>, held: &Held) {
         let what = "it does not name the pages of the record: script, record page, and the README of record and root";
         look.refuse(Check::RecordPages, &format!("{dir}/{}", closing.event.path()), what);
     }
+    let read = ceremony.program.as_deref().unwrap_or_default();
+    // A rehearsal reads the name alone, so that its root does not change with every version.
+    let rehearsed = held.record.plan.rehearsal && program.split_once(' ').is_some_and(|(name, _)| name == read);
+    if read != program && !rehearsed {
+        // The program read aloud at the opening is vouched for by the root's signatures; the one that closed is only stated,
+        // and a forger would state one whose pages nobody renders again.
+        let what =
+            Text::own("rendered by ").and_foreign(program).and("; read aloud at the opening was ").and_foreign(read);
+        look.warn(Check::RecordPages, dir, what).hint = Some("believe the events, not the pages".to_string());
+        look.caveats.push(format!("the pages of {dir} are by another program than the one that was read aloud"));
+    }
     if look.options.program != Some(program.as_str()) {
         let what =
             Text::own("rendered by ").and_foreign(program).and(", which is not this program; bound by digest only");
