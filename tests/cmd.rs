@@ -160,7 +160,7 @@ fn a_repository_that_is_not_ready() {
 
     shell.quietly("trustroot", "plan new plan.toml --day 2090-06-01 --holders 2 --threshold 2", 0);
     shell.run("-C repo run --auto ../absent.toml", 3);
-    shell.run("-C repo run ../plan.toml", 1);
+    shell.run("-C repo run ../plan.toml", 2);
     shell.quietly("trustroot", "plan new virtual.toml --day 2090-06-01 --rehearsal --holders 2 --threshold 2", 0);
     shell.quietly("openssl", "genpkey -algorithm ed25519 -out key.pem", 0);
     let key = shell.path("key.pem");

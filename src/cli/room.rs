@@ -42,13 +42,14 @@ pub(super) fn conduct(
             .hint("a PIN could end up in one; start again where the limit can be set")
     })?;
     let online = online_keys(plan, rehearsal, ledger, online)?;
-    let mut tokens: Box<dyn Tokens> = match rehearsal {
+    let of_rehearsal = match rehearsal {
         Some(rehearsal) if plan.rehearsal => {
             let folder = ledger.state_dir().join("tokens");
-            Box::new(VirtualTokens::new(rehearsal.seed, &folder, plan, rehearsal.faults()?)?)
+            Some(VirtualTokens::new(rehearsal.seed, &folder, plan, rehearsal.faults()?)?)
         }
-        _ => Box::new(NoTokens),
+        _ => None,
     };
+    let mut tokens = ByKind { of_rehearsal };
     let fixed = rehearsal.is_some_and(|rehearsal| rehearsal.fixed_clock);
     let clock: Box<dyn Clock> =
         if fixed { Box::new(FixedClock { start: plan.day.plus_seconds(NINE_O_CLOCK) }) } else { Box::new(SystemClock) };
@@ -64,7 +65,7 @@ pub(super) fn conduct(
     let room = Room {
         ledger,
         audience,
-        tokens: tokens.as_mut(),
+        tokens: &mut tokens,
         online: &online,
         throw_away: &mut throw_away,
         judges: &judges,
@@ -146,24 +147,33 @@ pub(super) fn online_keys(
 
 /// Refuses a plan with a token that this build cannot talk to.
 pub(super) fn reachable(plan: &Plan) -> Result<(), Failure> {
-    let Some(holder) = plan.holders.iter().find(|holder| holder.token.kind != TokenKind::Virtual) else {
+    let unknown = |kind| match kind {
+        TokenKind::Virtual => false,
+        TokenKind::Yubikey => !cfg!(feature = "piv"),
+        TokenKind::Pkcs11 => true,
+    };
+    let Some(holder) = plan.holders.iter().find(|holder| unknown(holder.token.kind)) else {
         return Ok(());
     };
     let kind = kind_name(holder.token.kind);
-    let message =
-        format!("{} has a {kind}, and this build knows virtual tokens only; nothing was opened", holder.handle);
+    let message = format!("{} has a {kind}, which this build cannot talk to; nothing was opened", holder.handle);
     Err(Failure::new(Kind::Refused, message)
         .hint("practise the plan with `rehearsal = true` and tokens of kind \"virtual\""))
 }
 
-/// The place where no token is found: this build talks to virtual tokens only.
-struct NoTokens;
+/// The tokens of a ceremony, each found by its kind.
+struct ByKind {
+    /// Those of a rehearsal.
+    of_rehearsal: Option<VirtualTokens>,
+}
 
-impl Tokens for NoTokens {
+impl Tokens for ByKind {
     fn open(&mut self, wanted: &Wanted) -> Result<Box<dyn Token>, TokenError> {
-        let kind = kind_name(wanted.kind);
-        Err(TokenError::Refused(format!(
-            "this build cannot talk to a {kind} here; it knows virtual tokens, for rehearsals"
-        )))
+        match (wanted.kind, &mut self.of_rehearsal) {
+            (TokenKind::Virtual, Some(tokens)) => tokens.open(wanted),
+            #[cfg(feature = "piv")]
+            (TokenKind::Yubikey, _) => crate::token::piv::YubikeyTokens.open(wanted),
+            (kind, _) => Err(TokenError::Refused(format!("this build cannot talk to a {} here", kind_name(kind)))),
+        }
     }
 }

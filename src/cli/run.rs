@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use trustroot_core::check::Level;
 use trustroot_core::digest::Digest;
 use trustroot_core::event::Act;
-use trustroot_core::plan::Plan;
+use trustroot_core::plan::{Plan, TokenKind};
 use trustroot_core::text::{Handle, escape};
 use trustroot_core::time::Timestamp;
 use trustroot_core::tree::Tree;
@@ -173,6 +173,13 @@ fn conduct(here: &Path, mut ledger: GitLedger, record: &str, args: &Args) -> Res
     }
     if args.auto && !plan.rehearsal {
         return Err(Failure::new(Kind::Usage, "--auto is for rehearsals").hint("a real ceremony is answered by people"));
+    }
+    if let Some(holder) = plan.holders.iter().find(|h| args.auto && h.token.kind != TokenKind::Virtual) {
+        let message = format!("--auto is for virtual tokens, and {} has a real one", holder.handle);
+        let failure = Failure::new(Kind::Usage, message);
+        return Err(
+            failure.hint("its PIN would be the one that everybody reads in this program; answer at the terminal")
+        );
     }
     let online = online_files(here, args);
     let rehearsal = rehearsal.as_ref();

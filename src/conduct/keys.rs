@@ -52,8 +52,8 @@ impl Conductor<'_> {
         self.plug_in_again(step, stand, holder)?;
         let Some(sitting) = &mut self.sitting else { return Err(Leave::Again) };
         let serial = sitting.token.facts().serial;
-        let fresh = match sitting.token.state() {
-            Ok(state) => state.pin_is_default,
+        let (state, has_puk) = match sitting.token.state() {
+            Ok(state) => (state, sitting.token.has_puk()),
             Err(error) => return self.token_trouble(stand, step, holder, error),
         };
         let empty = match sitting.token.inspect() {
@@ -63,11 +63,28 @@ impl Conductor<'_> {
         if !empty {
             return self.token_trouble(stand, step, holder, TokenError::Occupied(SLOT.to_owned()));
         }
-        if fresh {
-            let pin = self.new_pin(step, holder)?;
-            let Some(sitting) = &mut self.sitting else { return Err(Leave::Again) };
-            if let Err(error) = sitting.token.provision(&NewSecrets { pin: &pin, puk: None }) {
-                return self.token_trouble(stand, step, holder, error);
+        if state.has_factory_secrets() {
+            // A run that was stopped may have replaced the PIN already, and then the PUK: those are asked for as they are.
+            let pin = if state.pin_is_default {
+                self.new_secret(step, holder, "new-pin", None)?
+            } else {
+                self.pin(step, stand, holder)?
+            };
+            let puk = match state.puk {
+                Some((true, _)) if has_puk => Some(self.new_secret(step, holder, "new-puk", Some(&pin))?),
+                Some((false, tries)) if has_puk => Some(self.known_puk(step, stand, holder, tries)?),
+                _ => None,
+            };
+            let Some(mut sitting) = self.sitting.take() else { return Err(Leave::Again) };
+            let done = sitting.token.provision(&NewSecrets { pin: &pin, puk: puk.as_ref() });
+            let sitting = self.sitting.insert(sitting);
+            match done {
+                Ok(()) => {}
+                Err(error @ (TokenError::WrongPin { .. } | TokenError::WrongPuk { .. })) if has_puk => {
+                    self.wrong_pin(&error)?;
+                    return Err(Leave::Again);
+                }
+                Err(error) => return self.token_trouble(stand, step, holder, error),
             }
             sitting.pin = Some(pin);
             self.say(Tone::Done, "New PIN, PUK and management key are set.")?;
@@ -257,29 +274,55 @@ impl Conductor<'_> {
             affirms: None,
         };
         self.ask(stand, &question)?;
-        match self.room.tokens.open(&wanted) {
-            Ok(token) => {
-                self.sitting = Some(Sitting { holder: holder.clone(), token, pin: None });
-                Ok(())
+        loop {
+            match self.room.tokens.open(&wanted) {
+                Ok(token) => {
+                    self.sitting = Some(Sitting { holder: holder.clone(), token, pin: None });
+                    return Ok(());
+                }
+                // A real token that is not there yet, or another one, is nobody's exception: it is said what the readers say,
+                // and asked again for as long as it takes. The one key press leads out.
+                Err(error @ (TokenError::Unready { .. } | TokenError::Wrong { .. }))
+                    if wanted.kind != TokenKind::Virtual =>
+                {
+                    self.say(Tone::Trouble, format!("{error}."))?;
+                    self.say(Tone::Hint, format!("{}.", error.hint()))?;
+                    self.ask(stand, &question)?;
+                }
+                Err(error) => return self.token_trouble(stand, step, holder, error),
             }
-            Err(error) => self.token_trouble(stand, step, holder, error),
         }
     }
 
-    fn new_pin(&mut self, step: &Step, holder: &Handle) -> Result<Pin, Leave> {
+    /// A new PIN, or a new PUK that is not the PIN.
+    fn new_secret(
+        &mut self,
+        step: &Step,
+        holder: &Handle,
+        name: &'static str,
+        unlike: Option<&Pin>,
+    ) -> Result<Pin, Leave> {
+        let prompt = match unlike {
+            None => "A new PIN for this token",
+            Some(_) => "A new PUK for this token; it sets a new PIN when the PIN is blocked, and is not the PIN",
+        };
         let question = Question {
             step: step.id(),
             act: step.act(),
-            name: "new-pin",
+            name,
             who: holder.clone(),
-            prompt: "A new PIN for this token".into(),
+            prompt: prompt.into(),
             form: Form::Secret { min: PIN_LENGTH.0, max: PIN_LENGTH.1 },
             affirms: None,
         };
         loop {
             let pin = self.room.audience.secret(&question, true)?;
-            if pin.expose() == b"123456" {
+            if unlike.is_none() && pin.expose() == b"123456" {
                 self.say(Tone::Trouble, "That is the factory PIN, which everybody knows.")?;
+            } else if unlike.is_some() && pin.expose() == b"12345678" {
+                self.say(Tone::Trouble, "That is the factory PUK, which everybody knows.")?;
+            } else if unlike.is_some_and(|other| other.expose() == pin.expose()) {
+                self.say(Tone::Trouble, "That is the PIN; who sees one typed would know both.")?;
             } else if !pin.expose().iter().all(u8::is_ascii_graphic) {
                 self.say(
                     Tone::Trouble,
@@ -289,6 +332,24 @@ impl Conductor<'_> {
                 return Ok(pin);
             }
         }
+    }
+
+    /// The PUK that an earlier run set; its last try is never spent.
+    fn known_puk(&mut self, step: &Step, stand: &Stand, holder: &Handle, tries: u8) -> Result<Pin, Leave> {
+        if tries <= 1 {
+            let error = TokenError::PukBlocked { tries };
+            return Err(self.token_trouble(stand, step, holder, error).err().unwrap_or(Leave::Again));
+        }
+        let question = Question {
+            step: step.id(),
+            act: step.act(),
+            name: "puk",
+            who: holder.clone(),
+            prompt: format!("The PUK of this token; tries left: {tries}").into(),
+            form: Form::Secret { min: PIN_LENGTH.0, max: PIN_LENGTH.1 },
+            affirms: None,
+        };
+        Ok(self.room.audience.secret(&question, false)?)
     }
 
     /// The PIN of the sitting, taken out of it; asked for if it was not typed yet. Tries left are shown first, and the last

@@ -35,6 +35,8 @@ use crate::seams::{
 
 /// How many words of a digest a listener is asked for.
 const WORDS_ASKED: usize = 3;
+/// How long a token waits for a touch.
+const TOUCH_SECONDS: u16 = 15;
 
 /// Everything a ceremony needs from outside.
 pub struct Room<'a> {
@@ -366,13 +368,23 @@ impl<'a> Conductor<'a> {
 
     /// Runs work that takes a while under an announcement.
     fn wait<T>(&mut self, announce: impl Into<Text>, work: impl FnOnce() -> T) -> Result<T, Leave> {
+        self.touched(false, announce, work)
+    }
+
+    /// As [`Self::wait`]; where the token waits for a `touch`, what is left of its time is counted down.
+    fn touched<T>(&mut self, touch: bool, announce: impl Into<Text>, work: impl FnOnce() -> T) -> Result<T, Leave> {
         let mut work = Some(work);
         let mut result = None;
-        self.room.audience.wait(&announce.into(), &mut || {
+        let mut once = || {
             if let Some(work) = work.take() {
                 result = Some(work());
             }
-        })?;
+        };
+        let announce = announce.into();
+        match touch {
+            true => self.room.audience.count_down(&announce, TOUCH_SECONDS, &mut once)?,
+            false => self.room.audience.wait(&announce, &mut once)?,
+        }
         result.ok_or_else(|| Halt::Bug("the audience did not run the work it announced".to_owned()).into())
     }
 }

@@ -82,19 +82,21 @@ impl Conductor<'_> {
 
         let both = loop {
             let Some(mut sitting) = self.sitting.take() else { return Err(Leave::Again) };
-            let by_itself = match sitting.token.facts().kind {
-                TokenKind::Virtual => " (Virtual: nothing to touch.)",
-                _ => "",
+            let (by_itself, touch) = match sitting.token.facts().kind {
+                TokenKind::Virtual => (" (Virtual: nothing to touch.)", false),
+                _ => ("", true),
             };
             let mut both = Vec::new();
-            let mut signature = self.wait(format!("Touch the token now: 1 of 2, the root.{by_itself}"), || {
-                sitting.token.sign_root(&root, &pin)
-            })?;
+            let mut signature =
+                self.touched(touch, format!("Touch the token now: 1 of 2, the root.{by_itself}"), || {
+                    sitting.token.sign_root(&root, &pin)
+                })?;
             if let Ok(made) = signature {
                 both.push((SignedRole::Root, proposal.root.clone(), made));
-                signature = self.wait(format!("Touch the token now: 2 of 2, the targets.{by_itself}"), || {
-                    sitting.token.sign_targets(&targets, &pin)
-                })?;
+                signature =
+                    self.touched(touch, format!("Touch the token now: 2 of 2, the targets.{by_itself}"), || {
+                        sitting.token.sign_targets(&targets, &pin)
+                    })?;
             }
             sitting.pin = Some(pin);
             self.sitting = Some(sitting);

@@ -134,6 +134,11 @@ impl<A: Audience> Audience for Recorder<A> {
         self.transcript.line(&announce.line());
         self.inner.wait(announce, work)
     }
+
+    fn count_down(&mut self, announce: &Text, seconds: u16, work: &mut dyn FnMut()) -> Result<(), AudienceError> {
+        self.transcript.line(&announce.line());
+        self.inner.count_down(announce, seconds, work)
+    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //!
 //! Rules:
 //! 1. It gives the answer that lets the ceremony go on: the words expected, the word of consent, the example, the first
-//!    choice, all of several, Enter, and one fixed PIN.
+//!    choice, all of several, Enter, one fixed PIN, and the PIN backwards as the PUK.
 //! 2. A [`Deviation`] replaces one answer, named by step, question and how often it was asked before. That is how wrong
 //!    answers, interjections and interruptions are practised and tested.
 //! 3. It never goes round in a circle for ever: one question of one step is answered 300 times at most.
@@ -129,7 +129,11 @@ impl Audience for Rehearsed {
             Some(Instead::Answer(_)) => return Err(misplaced(question, "an answer", "a secret")),
             Some(Instead::Interrupted) => return Err(AudienceError::Interrupted),
             None => match question.form {
-                Form::Secret { min, max } if (min..=max).contains(&self.pin.len()) => self.pin.clone(),
+                // A PUK must not be the PIN.
+                Form::Secret { min, max } if (min..=max).contains(&self.pin.len()) => match question.name {
+                    "new-puk" | "puk" => Zeroizing::new(self.pin.chars().rev().collect()),
+                    _ => self.pin.clone(),
+                },
                 Form::Secret { min, max } => {
                     let bytes = self.pin.len();
                     return Err(AudienceError::NotAsked(format!(

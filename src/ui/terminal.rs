@@ -19,11 +19,15 @@ use super::{toned, tty};
 use crate::seams::{Answer, Audience, AudienceError, Form, Pin, Question, Tone};
 use console::Term;
 use std::io;
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::Duration;
 use trustroot_core::page::{Page, Text, plain};
 use zeroize::Zeroizing;
 
 /// What precedes the rest of a line that was too long.
 const CARRIED: &str = "  ";
+/// How often a count-down says what is left, in seconds.
+const STRIDE: u16 = 5;
 
 /// The audience at a terminal. There is at most one at a time.
 pub struct Terminal {
@@ -180,6 +184,32 @@ impl Audience for Terminal {
         self.below(&announce.line())?;
         // Between prompts the terminal does not echo (see `ui/tty.rs`).
         work();
+        Ok(())
+    }
+
+    fn count_down(&mut self, announce: &Text, seconds: u16, work: &mut dyn FnMut()) -> Result<(), AudienceError> {
+        if tty::interrupted() {
+            return Err(AudienceError::Interrupted);
+        }
+        self.below(&announce.line())?;
+        let term = &self.term;
+        let (done, is_done) = std::sync::mpsc::channel::<()>();
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                let mut left = seconds;
+                while left > STRIDE {
+                    // Ended by the work, which then drops its end, and not by the time.
+                    if is_done.recv_timeout(Duration::from_secs(STRIDE.into())) != Err(RecvTimeoutError::Timeout) {
+                        return;
+                    }
+                    left -= STRIDE;
+                    // A terminal that went away is noticed by the next question.
+                    let _ = write(term, &format!("{left} seconds left"));
+                }
+            });
+            work();
+            drop(done);
+        });
         Ok(())
     }
 }

@@ -26,7 +26,5 @@ const SLOT: SlotId = SlotId::Signature;
 const SLOT_NAME: &str = "9c";
 /// The first firmware that says what is in a slot.
 const FIRST_FIRMWARE: (u8, u8, u8) = (5, 3, 0);
-/// How long a YubiKey waits for a touch.
-pub const TOUCH_SECONDS: u16 = 15;
 /// A refusal that comes sooner than this is not a touch that was waited for.
 const TOO_SOON: Duration = Duration::from_secs(2);
