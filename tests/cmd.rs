@@ -134,6 +134,7 @@ fn a_rehearsal_from_the_command_line() {
     let status = shell.quietly("trustroot", "status b", 0).0;
     // Days until an expiry depend on today.
     let (stands, expiry) = status.split_once("Expiry\n").unwrap();
+    let (expiry, _) = expiry.split_once("\n\n").unwrap();
     shell.seen.push_str(&format!("$ trustroot status b\n{stands}Expiry\n[...]\n\n"));
     assert_eq!(expiry.lines().count(), 4, "{expiry}");
     let json: serde_json::Value = serde_json::from_str(&shell.quietly("trustroot", "status --json b", 0).0).unwrap();
@@ -141,6 +142,15 @@ fn a_rehearsal_from_the_command_line() {
     assert_eq!(json["expiry"].as_array().unwrap().len(), 4);
     shell.run("-C b run", 1);
     assert_eq!(shell.quietly("trustroot", "-C b", 0).0, status);
+    // For a cron job: nothing said and 0, or what is due and 1.
+    shell.quietly("trustroot", "rehearse --auto --seed hello --holders 3 --threshold 2 --dir due", 0);
+    let at = "--at 2026-01-06T00:00:00Z";
+    assert_eq!(shell.quietly("trustroot", &format!("status --due {at} due"), 0), (String::new(), String::new()));
+    assert_eq!(shell.quietly("trustroot", &format!("status --remind {at} due"), 0).0, "");
+    let (out, err) = shell.quietly("trustroot", "status --due --at 2099-01-01T00:00:00Z b", 1);
+    assert!(out.is_empty() && err.contains("EXPIRED: 1.root.json"), "{err}");
+    let (text, _) = shell.quietly("trustroot", "status --remind markdown --at 2099-01-01T00:00:00Z b", 0);
+    assert!(text.starts_with("# Due at the trust root of Rehearsal\n"), "{text}");
     shell.golden("rehearse");
 }
 

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use stage::{Stage, instead, interject, line, one, several};
 use trustroot::conduct::{Ending, Halt};
 use trustroot_core::check::{Check, Level};
+use trustroot_core::foresight::{Foresight, foresee, remind};
 use trustroot_core::lint::lint_alone;
 use trustroot_core::metadata::timestamp::Timestamp;
 use trustroot_core::metadata::{Metadata, Role};
@@ -21,6 +22,7 @@ use trustroot_core::predecessor::Predecessor;
 use trustroot_core::replay::Next;
 use trustroot_core::signature::Portable;
 use trustroot_core::text::Handle;
+use trustroot_core::time::Timestamp as Day;
 use trustroot_core::verify::report::Report;
 use trustroot_core::verify::trust_root::{History, Options, verify_trust_root};
 
@@ -301,4 +303,51 @@ fn an_online_key_that_somebody_else_has_does_not_sign_again() {
     let timestamp = stage.tree()["root/timestamp.json"].bytes().unwrap().to_vec();
     let timestamp = Metadata::<Timestamp>::parse("timestamp", &timestamp).unwrap();
     assert_eq!((timestamp.version(), timestamp.signatures().len()), (2, 1));
+}
+
+#[test]
+fn what_is_due_is_said_before_it_is_too_late() {
+    let mut stage = Stage::changed(5, 3, |plan| {
+        let plan = plan.replace("country = \"NL\"", "country = \"NL\"\nterm_ends = \"2027-03-01\"");
+        plan.replace("\"5.7.0\"", "\"5.4.0\"")
+            .replace("attestation = \"required\"", "attestation = \"required\"\nwaive = [\"EUCLEAK\"]")
+    });
+    stage.tokens = Some(|tokens| Box::new(tokens.with_firmware((5, 4, 3))));
+    assert_eq!(stage.hold(&[]).ending(), Ending::Closed);
+    let ahead = |stage: &Stage, now: &str| foresee(&stage.tree(), Day::from_day(now).unwrap(), &Portable);
+    let due = |ahead: &Foresight| -> BTreeSet<(Check, Level)> {
+        ahead.due.iter().filter(|f| f.level > Level::Note).map(|f| (f.check, f.level)).collect()
+    };
+    let weak = (Check::AttAdvisory, Level::Warning);
+    let early = ahead(&stage, "2026-01-06");
+    assert_eq!(due(&early), BTreeSet::from([weak]), "{:?}", early.due);
+    let quorum = early.quorum.as_ref().unwrap();
+    assert_eq!((quorum.losses(), quorum.silent.len()), (3, 0));
+    assert!(early.calendar.iter().all(|sitting| sitting.who.len() <= 2));
+    assert_eq!(early.calendar.iter().map(|sitting| sitting.who.len()).sum::<usize>(), 5);
+    // The day before the root expires, and the day on which it does.
+    let late = due(&ahead(&stage, "2027-01-04"));
+    assert!(late.contains(&(Check::Expired, Level::Warning)) && late.contains(&(Check::PlanTerm, Level::Warning)));
+    let roots = |now: &str| ahead(&stage, now).expiry.into_iter().find(|one| one.role == Role::Root).unwrap().expired;
+    assert_eq!((roots("2027-01-04"), roots("2027-01-05")), (false, true));
+    assert!(due(&ahead(&stage, "2027-03-02")).contains(&(Check::PlanTerm, Level::Refused)));
+    let text = remind(&ahead(&stage, "2027-03-02"), "Ours <b>", true).unwrap();
+    assert!(text.starts_with("# Due at the trust root of Ours &lt;b&gt;\n") && text.contains("- OVERDUE: "), "{text}");
+
+    // Two who stayed away may have lost their keys, and nobody would know.
+    stage.tokens = None;
+    let toml = stage.carried("renewal", "2026-06-01", |_| ());
+    stage.follow(&toml);
+    let present = ["alice", "bob", "carol", "olga", "peter", "quinn"];
+    assert_eq!(stage.hold(&[instead("open.roll", "present", several(&present))]).ending(), Ending::Closed);
+    let after = ahead(&stage, "2026-06-02");
+    assert_eq!(after.quorum.as_ref().unwrap().silent, ["dave", "erin"]);
+    assert!(due(&after).contains(&(Check::PlanMargin, Level::Warning)), "{:?}", after.due);
+}
+
+#[test]
+fn nothing_due_is_no_message() {
+    let stage = begun(5, 3);
+    let ahead = foresee(&stage.tree(), Day::from_day("2026-01-06").unwrap(), &Portable);
+    assert_eq!((ahead.due.len(), remind(&ahead, "Ours", false)), (0, None));
 }

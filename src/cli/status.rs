@@ -1,21 +1,26 @@
 //! `trustroot status`: where a ceremony and its trust root stand.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
+use trustroot_core::check::Level;
+use trustroot_core::foresight::{Foresight, foresee, remind};
 use trustroot_core::metadata::Metadata;
 use trustroot_core::metadata::root::Root;
 use trustroot_core::page::script::kind_name;
 use trustroot_core::replay::{Ceremony, Next};
+use trustroot_core::signature::Portable;
+use trustroot_core::signers::{Signer, Standing};
 use trustroot_core::text::escape;
 use trustroot_core::time::Timestamp;
-use trustroot_core::tree::{Entry, Tree};
-use trustroot_core::verify::roots::root_number;
 
 use super::ceremony::{self, Found};
 use super::failure::{Failure, Kind};
+use super::plan::finding_json;
 use super::{clock, print};
 use crate::ledger::Reading;
+use crate::ui::report;
 
 /// Say where a ceremony and its trust root stand.
 #[derive(clap::Args, Default)]
@@ -25,47 +30,47 @@ pub(super) struct Args {
     /// Report as JSON.
     #[arg(long)]
     json: bool,
+    /// Say only what is due, and end with 1 if something is: for a cron job.
+    #[arg(long, conflicts_with = "json")]
+    due: bool,
+    /// Write a message for people about what is due, as plain text or Markdown; nothing if nothing is.
+    #[arg(long, value_name = "FORM", num_args = 0..=1, default_missing_value = "text", value_parser = ["text", "markdown"], conflicts_with_all = ["json", "due"])]
+    remind: Option<String>,
+    /// The time asked about (YYYY-MM-DDTHH:MM:SSZ) instead of now.
+    #[arg(long, value_name = "TIME", value_parser = at)]
+    at: Option<Timestamp>,
 }
 
-/// Days before an expiry from which it is said that something is due.
-const SOON: i64 = 30;
+fn at(text: &str) -> Result<Timestamp, String> {
+    Timestamp::parse(text).map_err(|error| error.to_string())
+}
 
 /// Runs the verb.
 pub(super) fn run(here: &Path, args: &Args) -> Result<(), Failure> {
     let path = args.path.as_ref().map_or_else(|| here.to_owned(), |path| here.join(path));
     let tree = Reading::open(&path)?.head()?.tree;
     let found = ceremony::newest(&tree)?;
-    let now = clock::now();
-    let expiries = expiries(&tree);
-    if found.is_none() && expiries.is_empty() {
+    let now = args.at.unwrap_or_else(clock::now);
+    let ahead = foresee(&tree, now, &Portable);
+    if found.is_none() && ahead.expiry.is_empty() {
         let failure = Failure::new(Kind::Refused, "there is neither a ceremony nor a trust root here");
         return Err(failure.hint("trustroot rehearse --auto shows one; trustroot plan new FILE begins one"));
     }
+    if let Some(form) = &args.remind {
+        let trust_root = found.as_ref().map_or("this repository", |found| found.record.plan.trust_root.as_str());
+        return print(&remind(&ahead, trust_root, form == "markdown").unwrap_or_default());
+    }
     if args.json {
-        print(&format!("{:#}", as_json(found.as_ref(), &expiries, now)))
-    } else {
-        print(&as_text(found.as_ref(), &expiries, now))
+        return print(&format!("{:#}", as_json(found.as_ref(), &ahead, now)));
     }
-}
-
-/// What lies in `root/`, newest version of each role, and when it expires.
-fn expiries(tree: &Tree) -> Vec<(String, Timestamp)> {
-    let roots = tree.keys().filter_map(|path| root_number(path.strip_prefix("root/")?));
-    let mut names: Vec<String> = roots.max().map(|newest| format!("root/{newest}.root.json")).into_iter().collect();
-    for role in ["targets", "snapshot"] {
-        let numbered = tree
-            .keys()
-            .filter_map(|path| path.strip_prefix("root/")?.strip_suffix(&format!(".{role}.json"))?.parse::<u64>().ok());
-        names.extend(numbered.max().map(|newest| format!("root/{newest}.{role}.json")));
+    if !args.due {
+        return print(&as_text(found.as_ref(), &ahead));
     }
-    names.push("root/timestamp.json".to_owned());
-    let expires = |name: &String| {
-        let bytes = tree.get(name).and_then(Entry::bytes)?;
-        // Only the date is shown here; whether the file is to be trusted is for `verify`.
-        let value = trustroot_core::json::parse(bytes).ok()?;
-        Timestamp::parse(value.get("signed")?.get("expires")?.as_str()?).ok()
-    };
-    names.iter().filter_map(|name| Some((name.trim_start_matches("root/").to_owned(), expires(name)?))).collect()
+    let due: Vec<_> = ahead.due.into_iter().filter(|finding| finding.level > Level::Note).collect();
+    if due.is_empty() {
+        return Ok(());
+    }
+    Err(Failure { findings: due, ..Failure::new(Kind::Refused, "something is due at this trust root") })
 }
 
 /// What comes next, in words.
@@ -80,6 +85,14 @@ fn next_words(ceremony: &Ceremony) -> String {
     }
 }
 
+/// Who signs, and with which token.
+fn with_token(ceremony: &Ceremony, signer: &Signer) -> String {
+    let states = if signer.old { &ceremony.old } else { &ceremony.holders };
+    let token = states.get(&signer.handle).and_then(|state| state.token.as_ref()).map(|token| token.serial);
+    let serial = token.or_else(|| ceremony.planned_token(&signer.handle, signer.old)?.serial);
+    serial.map_or_else(|| signer.to_string(), |serial| format!("{signer}, token {serial}"))
+}
+
 /// How many losses of keys stop the newest root, if it can be read.
 fn losses(found: &Found) -> Option<usize> {
     let proposal = found.ceremony.proposal.as_ref()?;
@@ -88,7 +101,7 @@ fn losses(found: &Found) -> Option<usize> {
     usize::try_from(role.threshold).ok().map(|threshold| (role.keyids.len() + 1).saturating_sub(threshold))
 }
 
-fn as_json(found: Option<&Found>, expiries: &[(String, Timestamp)], now: Timestamp) -> serde_json::Value {
+fn as_json(found: Option<&Found>, ahead: &Foresight, now: Timestamp) -> serde_json::Value {
     let ceremony = found.map(|found| {
         let ceremony = &found.ceremony;
         let holders: Vec<_> = ceremony
@@ -119,22 +132,53 @@ fn as_json(found: Option<&Found>, expiries: &[(String, Timestamp)], now: Timesta
             "open": found.is_open(),
             "next": next,
             "threshold": ceremony.threshold(),
+            "quorums": ceremony.standings().iter().map(quorum_json).collect::<Vec<_>>(),
             "root-payload": ceremony.proposal.as_ref().map(|proposal| proposal.root_digest().to_string()),
             "losses-that-stop-you": losses(found),
             "exceptions": ceremony.exceptions.len(),
             "holders": holders,
         })
     });
-    let expiries: Vec<_> = expiries
+    let expiry: Vec<_> = ahead
+        .expiry
         .iter()
-        .map(
-            |(name, expires)| json!({ "file": name, "expires": expires.to_string(), "days": now.days_until(*expires) }),
-        )
+        .map(|one| json!({ "file": one.file, "expires": one.expires.to_string(), "days": one.days }))
         .collect();
-    json!({ "now": now.to_string(), "ceremony": ceremony, "expiry": expiries })
+    let quorum = ahead.quorum.as_ref().map(|quorum| {
+        json!({
+            "root": quorum.version,
+            "keys": quorum.keys,
+            "threshold": quorum.threshold,
+            "losses-that-stop-you": quorum.losses(),
+            "did-not-sign": quorum.silent,
+        })
+    });
+    let calendar: Vec<_> =
+        ahead.calendar.iter().map(|sitting| json!({ "day": sitting.day.day(), "new-keys": sitting.who })).collect();
+    let due: Vec<_> = ahead.due.iter().map(finding_json).collect();
+    json!({
+        "now": now.to_string(),
+        "ceremony": ceremony,
+        "expiry": expiry,
+        "quorum": quorum,
+        "due": due,
+        "calendar": calendar,
+    })
 }
 
-fn as_text(found: Option<&Found>, expiries: &[(String, Timestamp)], now: Timestamp) -> String {
+fn quorum_json(standing: &Standing) -> serde_json::Value {
+    let names = |signers: &BTreeSet<Signer>| signers.iter().map(ToString::to_string).collect::<Vec<_>>();
+    json!({
+        "of": standing.of,
+        "need": standing.need,
+        "signed": names(&standing.signed),
+        "awaited": names(&standing.awaited),
+        "out": names(&standing.out),
+        "possible": standing.possible(),
+    })
+}
+
+fn as_text(found: Option<&Found>, ahead: &Foresight) -> String {
     let mut out = String::new();
     if let Some(found) = found {
         let ceremony = &found.ceremony;
@@ -143,6 +187,14 @@ fn as_text(found: Option<&Found>, expiries: &[(String, Timestamp)], now: Timesta
         out.push_str(&format!("Next      {}\n", next_words(ceremony)));
         let signed = ceremony.holders.values().filter(|state| state.signed).count();
         out.push_str(&format!("Signed    {signed} of {}, {} needed\n", ceremony.holders.len(), ceremony.threshold()));
+        for standing in ceremony.standings().iter().filter(|_| found.is_open() && ceremony.before.is_some()) {
+            let names =
+                |signers: &BTreeSet<Signer>| signers.iter().map(|one| with_token(ceremony, one)).collect::<Vec<_>>();
+            let awaited = names(&standing.awaited);
+            let awaited = if awaited.is_empty() { "nobody".to_owned() } else { awaited.join(", ") };
+            let (of, need, signed) = (standing.of, standing.need, standing.signed.len());
+            out.push_str(&format!("For {of}: {signed} of {need} signed; awaited: {awaited}\n"));
+        }
         if let Some(proposal) = &ceremony.proposal {
             out.push_str(&format!("Digest    {} (root payload)\n", proposal.root_digest()));
         }
@@ -162,24 +214,27 @@ fn as_text(found: Option<&Found>, expiries: &[(String, Timestamp)], now: Timesta
                 state if state.key.is_some() => "has a key, has not signed",
                 _ => "has no key yet",
             };
-            let token = state
-                .token
-                .as_ref()
-                .map_or(String::new(), |token| format!(", {} {}", kind_name(token.kind), token.serial));
+            let kept = holder.token.serial.filter(|_| state.kept).map(|serial| (holder.token.kind, serial));
+            let token = state.token.as_ref().map(|token| (token.kind, token.serial)).or(kept);
+            let token = token.map_or(String::new(), |(kind, serial)| format!(", {} {serial}", kind_name(kind)));
             out.push_str(&format!("  {:<12} {what}{token}  {}\n", holder.handle.as_str(), escape(&holder.name)));
         }
     }
-    if !expiries.is_empty() {
+    if !ahead.expiry.is_empty() {
         out.push_str("\nExpiry\n");
     }
-    for (name, expires) in expiries {
-        let days = now.days_until(*expires);
-        let due = match days {
-            days if days < 0 => "  EXPIRED",
-            days if days < SOON => "  due",
-            _ => "",
-        };
-        out.push_str(&format!("  {name:<18} {expires}  in {days} days{due}\n"));
+    for one in &ahead.expiry {
+        let mark = if one.expired { "  EXPIRED" } else { "" };
+        out.push_str(&format!("  {:<18} {}  in {} days{mark}\n", one.file, one.expires, one.days));
+    }
+    if !ahead.due.is_empty() {
+        out.push_str(&format!("\nDue\n{}\n", report::findings(&ahead.due)));
+    }
+    if !ahead.calendar.is_empty() {
+        out.push_str("\nCalendar: new keys, oldest first, never so many at once that those who stay are no quorum\n");
+    }
+    for sitting in &ahead.calendar {
+        out.push_str(&format!("  {}  {}\n", sitting.day.day(), sitting.who.join(", ")));
     }
     out
 }

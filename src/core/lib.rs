@@ -17,6 +17,7 @@ pub mod check;
 pub mod defunct;
 pub mod digest;
 pub mod event;
+pub mod foresight;
 pub mod json;
 pub mod key;
 pub mod lint;

@@ -130,8 +130,13 @@ fn signers(ceremony: &Ceremony) -> usize {
 
 /// Foreign text in Markdown: escaped as everywhere, and without the characters that Markdown and HTML act on.
 fn foreign(text: &str) -> String {
+    markdown(&Text::foreign(text).line())
+}
+
+/// Text that is escaped already, without the characters that Markdown and HTML act on.
+pub(crate) fn markdown(text: &str) -> String {
     let mut out = String::new();
-    for c in Text::foreign(text).line().chars() {
+    for c in text.chars() {
         match c {
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
