@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 use common::{Held, PROGRAM, hold, plan};
 use trustroot_core::check::{Check, Level};
 use trustroot_core::digest::Digest;
-use trustroot_core::event::{Deed, Event};
+use trustroot_core::event::{Act, Deed, Event, StepId};
 use trustroot_core::plan::Plan;
 use trustroot_core::record::Record;
 use trustroot_core::signature::Portable;
@@ -216,10 +216,11 @@ fn a_token_identified_anew_after_its_secrets_were_replaced_is_refused() {
         };
         let mut token = token.clone();
         token.serial += 1000;
+        let step = StepId::of(Act::Keys, holder, "token");
         let deed = Deed::Token { holder: holder.clone(), token };
         let n = record.next_n(&plan().seats.conductor);
         let last = record.last_time().unwrap();
-        log(&mut tree, &Event { plan: digest, time: last, ..event(n, record.heads(), deed) });
+        log(&mut tree, &Event { plan: digest, time: last, step, ..event(n, record.heads(), deed) });
         verify(&tree)
     };
     // Another token before that is what happens when the first does not work.
@@ -564,4 +565,32 @@ fn bits_of_the_index_hide_nothing() {
         let status = Command::new("sh").args(["-c", git_lines[0]]).current_dir(folder).status().unwrap();
         assert!(!status.success());
     }
+}
+
+#[test]
+fn the_pages_of_a_rehearsal_may_be_rendered_anew_and_nothing_else_of_it() {
+    let closing = |event: &mut Event| {
+        if let Deed::Closed { program } = &mut event.deed {
+            program.push_str("-next");
+        }
+        true
+    };
+    let clone = clone();
+    commit(clone.path(), &common::rewritten(&TREE, &HELD.record, closing));
+    let output = trustroot(clone.path(), &VERIFY);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert!(said(&output).contains("the end of the rehearsal was made anew: 1 earlier"), "{}", said(&output));
+    // The event before the closing one is no page.
+    commit(
+        clone.path(),
+        &common::rewritten(&TREE, &HELD.record, |event| {
+            if let Deed::ReadBack { .. } = event.deed {
+                event.checked.clear();
+            }
+            true
+        }),
+    );
+    let output = trustroot(clone.path(), &VERIFY);
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert!(said(&output).contains("a record only grows"), "{}", said(&output));
 }

@@ -12,7 +12,7 @@ use super::trust_root::History;
 use crate::chain;
 use crate::check::Check;
 use crate::digest::Digest;
-use crate::event::Deed;
+use crate::event::{Deed, Event};
 use crate::key::PublicKey;
 use crate::metadata::Metadata;
 use crate::metadata::root::Root;
@@ -81,10 +81,17 @@ pub(super) fn in_history(look: &mut Look<'_>, published: &Published) {
 }
 
 /// Every file of a record that an earlier commit held and this one does not: a log that was written anew may be whole.
-pub(super) fn rewritten(look: &mut Look<'_>) {
+///
+/// The end of a rehearsal may be made anew, and is told: its pages change with every version that renders them.
+pub(super) fn rewritten(look: &mut Look<'_>, all: &[Held]) {
+    let mut rendered: BTreeMap<&String, usize> = BTreeMap::new();
     let (History::Shallow(past) | History::Whole(past)) = look.options.history else { return };
     for file in past.iter().filter(|file| is_of_record(&file.path)) {
         if look.bytes(&file.path) == Some(file.bytes.as_slice()) {
+            continue;
+        }
+        if let Some(held) = all.iter().find(|held| is_end_of_rehearsal(held, &file.path, &file.bytes)) {
+            *rendered.entry(&held.record.dir).or_default() += 1;
             continue;
         }
         let commit: String = escape(&file.commit).chars().take(40).collect();
@@ -92,6 +99,22 @@ pub(super) fn rewritten(look: &mut Look<'_>) {
         look.refuse(Check::RecordFiles, &file.path, what).hint =
             Some("`git log -- PATH` says who did it; ask them why".to_string());
     }
+    for (dir, files) in rendered {
+        look.note(
+            Check::RecordFiles,
+            dir,
+            format!("the end of the rehearsal was made anew: {files} earlier files in git"),
+        );
+    }
+}
+
+/// Whether the file is a page of this closed rehearsal, or an event that closed it: what follows from the rest.
+fn is_end_of_rehearsal(held: &Held, path: &str, bytes: &[u8]) -> bool {
+    let Some(inside) = path.strip_prefix(&format!("{}/", held.record.dir)) else { return false };
+    let closes = || Event::from_bytes(bytes).is_ok_and(|event| matches!(event.deed, Deed::Closed { .. }));
+    held.record.plan.rehearsal
+        && held.ceremony.closed
+        && (matches!(inside, "script.html" | "record.html" | "README.md") || inside.starts_with("log/") && closes())
 }
 
 /// Whether the path lies in a record, and not where people edit plans.

@@ -118,7 +118,7 @@ pub fn verify_trust_root(tree: &Tree, options: &Options<'_>, verifier: &dyn Veri
         }
     }
     let pairs = all.iter().zip(&proposals).filter_map(|(held, proposed)| Some((held, proposed.as_ref()?)));
-    rivals::rewritten(&mut look);
+    rivals::rewritten(&mut look, &all);
     rivals::in_records(&mut look, pairs.clone(), published.as_ref());
     rivals::admitted(&mut look, pairs);
     all.iter().for_each(|held| rivals::set_aside(&mut look, held, published.as_ref()));
