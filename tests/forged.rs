@@ -128,3 +128,26 @@ fn pages_that_another_program_rendered_than_the_one_read_aloud_stand_in_the_head
     assert_eq!(report.findings.iter().filter(told).count(), 1, "{:?}", report.findings);
     assert!(report.headline().contains("the pages of"), "{}", report.headline());
 }
+
+#[test]
+fn a_tag_that_means_something_to_a_shell_is_in_no_printed_line() {
+    let tag = "x; touch /tmp/seen; y";
+    let tree = forged(&TREE, |event| {
+        if let Deed::Published { tag: stated } = &mut event.deed {
+            tag.clone_into(stated);
+        }
+        true
+    });
+    let options = Options {
+        now: Timestamp::parse("2026-12-02T00:00:00Z").unwrap(),
+        rehearsal: true,
+        strict: true,
+        anchor: None,
+        program: Some(PROGRAM),
+        history: History::Whole(&[]),
+        differences: &[],
+    };
+    let lines = |tree: &Tree| verify_trust_root(tree, &options, &Portable).equivalents.join("\n");
+    assert!(lines(&TREE).contains("refs/tags/"), "{}", lines(&TREE));
+    assert!(!lines(&tree).contains("touch"), "{}", lines(&tree));
+}

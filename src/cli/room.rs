@@ -83,13 +83,16 @@ fn stopped(halt: Halt, here: &Path, ledger: &GitLedger, dir: &str) -> Failure {
     let failure = Failure::from(halt);
     let Ok(head) = ledger.head() else { return failure };
     let Ok(found) = ceremony::read(&head.tree, dir) else { return failure };
-    let events = found.ceremony.events.len();
-    let last = found.ceremony.events.last().map_or("nothing".to_owned(), |logged| logged.event.step.to_string());
+    let events = match (found.ceremony.events.len(), found.ceremony.events.last()) {
+        (1, Some(last)) => format!("1 event, at {}", last.event.step),
+        (count, Some(last)) => format!("{count} events, the last at {}", last.event.step),
+        (_, None) => "the frozen plan and no event yet".to_owned(),
+    };
     let signed: Vec<_> =
         found.ceremony.holders.iter().filter(|(_, state)| state.signed).map(|(h, _)| h.to_string()).collect();
     let signed =
         if signed.is_empty() { "nobody signed yet".to_owned() } else { format!("signed: {}", signed.join(", ")) };
-    report::people(&format!("\nIn the record: {events} events, the last at {last}; {signed}."));
+    report::people(&format!("\nIn the record: {events}; {signed}."));
     if let Next::Do(step) = found.ceremony.next() {
         report::people(&format!("Not done: {}, and what comes after it.", step.id()));
     }

@@ -55,6 +55,14 @@ pub(super) fn equivalents(
         ));
         lines.push("# and there is no other file".to_string());
         lines.push(format!("test -z \"$({GIT} status --porcelain --ignored -- ceremony root)\""));
+        for tag in all.iter().filter_map(|held| held.ceremony.published.as_deref()).filter(|tag| is_plain(tag)) {
+            lines.push(format!("# the tag {tag} names a commit before this one, with the roots that are here"));
+            lines.push(format!(
+                "{GIT} merge-base --is-ancestor refs/tags/{tag} HEAD && {GIT} ls-tree refs/tags/{tag} root/ | \
+                 (while read -r m t id p; do case $p in *.root.json) test \"$({GIT} rev-parse \"HEAD:$p\")\" = \"$id\" || \
+                 exit 1 ;; esac; done)"
+            ));
+        }
     }
     lines
 }
@@ -70,6 +78,12 @@ fn places(all: &[Held]) -> BTreeMap<Digest, String> {
         }
     }
     places
+}
+
+/// Whether the name, which an event states, is made of letters that mean nothing to a shell or to git.
+fn is_plain(tag: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    tag.len() <= 100 && tag.bytes().all(plain) && tag.starts_with(|first: char| first.is_ascii_alphanumeric())
 }
 
 fn payloads(held: &Held, published: Option<&Published>, places: &BTreeMap<Digest, String>, lines: &mut Vec<String>) {

@@ -118,6 +118,9 @@ pub fn verify_trust_root(tree: &Tree, options: &Options<'_>, verifier: &dyn Veri
         }
     }
     let pairs = all.iter().zip(&proposals).filter_map(|(held, proposed)| Some((held, proposed.as_ref()?)));
+    for tag in all.iter().filter_map(|held| held.ceremony.published.as_deref()) {
+        look.not_checked.push(format!("whether the tag {} is here, and is where it was put", escape(tag)));
+    }
     rivals::rewritten(&mut look, &all);
     rivals::in_records(&mut look, pairs.clone(), published.as_ref());
     rivals::admitted(&mut look, pairs);
