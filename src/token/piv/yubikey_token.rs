@@ -207,6 +207,12 @@ impl YubikeyToken {
             Err(Error::AuthenticationError) => Err(TokenError::Device(
                 "it refused to sign at once; another program may have used it in between".to_owned(),
             )),
+            // An answer without a status is what some drivers make of a token that is gone; a look tells.
+            Err(error @ Error::GenericError) => match piv::metadata(token, SLOT) {
+                Err(gone @ Error::PcscError { .. }) => Err(trouble(&gone)),
+                Err(Error::GenericError) => Err(TokenError::Removed),
+                _ => Err(trouble(&error)),
+            },
             Err(error) => Err(trouble(&error)),
         }
     }
