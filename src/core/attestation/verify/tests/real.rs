@@ -164,3 +164,18 @@ fn a_device_without_an_anchor_is_refused() {
     let findings = verify(&real.slot, &real.device, &[&root], &real.expected(), &anchors).unwrap_err();
     assert_eq!(refusals(&findings), [Check::AttChain]);
 }
+
+#[test]
+fn openssl_agrees_that_the_vendor_made_them() {
+    let folder = std::env::temp_dir().join(std::format!("trustroot-anchors-{}", std::process::id()));
+    let pinned = [vendors::YUBICO_PIV_CA_1, vendors::YUBICO_CA_1].into_iter().chain(vendors::YUBICO_INTERMEDIATES);
+    std::fs::write(&folder, pinned.collect::<std::string::String>()).unwrap();
+    for serial in ["13078778", "14454335"] {
+        let file = |what: &str| corpus().join(format!("yubikey-attestations/{serial}/{serial}_{what}.pem"));
+        let mut openssl = std::process::Command::new("openssl");
+        openssl.args(["verify", "-no_check_time", "-CAfile"]).arg(&folder);
+        let judged = openssl.arg("-untrusted").arg(file("device_cert")).arg(file("key_cert")).output().unwrap();
+        assert!(judged.status.success(), "{judged:?}");
+    }
+    std::fs::remove_file(&folder).unwrap();
+}
