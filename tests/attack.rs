@@ -215,7 +215,7 @@ fn a_token_identified_anew_after_its_secrets_were_replaced_is_refused() {
             panic!("no token was identified");
         };
         let mut token = token.clone();
-        token.serial += 1000;
+        token.serial = (token.serial.number().unwrap() + 1000).into();
         let step = StepId::of(Act::Keys, holder, "token");
         let deed = Deed::Token { holder: holder.clone(), token };
         let n = record.next_n(&plan().seats.conductor);

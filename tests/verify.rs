@@ -11,7 +11,7 @@ use trustroot_core::digest::Digest;
 use trustroot_core::signature::Portable;
 use trustroot_core::time::Timestamp;
 use trustroot_core::tree::{Entry, Tree};
-use trustroot_core::verify::report::{Report, Verdict};
+use trustroot_core::verify::report::{Evidence, Report, Verdict};
 use trustroot_core::verify::trust_root::{History, Options, Past, verify_trust_root};
 
 /// The rehearsal in which all goes as planned.
@@ -58,7 +58,7 @@ fn a_rehearsal_is_consistent() {
     assert_eq!(report.verdict, Verdict::Consistent);
     assert!(report.findings.iter().all(|finding| finding.level == Level::Note), "{:?}", report.findings);
     assert_eq!(report.headline(), "REHEARSAL, nothing here is to be trusted: CONSISTENT, IDENTITY NOT CHECKED");
-    assert!(report.facts.holders.iter().all(|holder| holder.attested && holder.signed));
+    assert!(report.facts.holders.iter().all(|holder| holder.evidence == Evidence::Attested && holder.signed));
     assert_eq!(report.facts.holders.len(), 5);
 }
 
@@ -494,7 +494,7 @@ fn renewed(snapshot_version: u64, timestamp_version: u64) -> Tree {
     let key =
         trustroot::token::write_rehearsal_key(&dir.path().join("key"), &plan().snapshot.key, &common::SEED).unwrap();
     let sign = |payload: &Payload| {
-        let signature = key.sign(&OnlinePayload::new(payload.bytes().to_vec()).unwrap()).unwrap();
+        let signature = key.sign(&OnlinePayload::new(payload.bytes().to_vec()).unwrap(), None).unwrap();
         assemble(payload, [(new_key_id(key.public()).unwrap(), signature)])
     };
     let expires = plan().day.plus_days(60);

@@ -239,7 +239,8 @@ pub(super) fn carried(tree: &Tree, wanted: Continued<'_>) -> Result<String, Fail
     let last = made.as_ref().map(|found| &found.record.plan);
     let tokens = |plan: &Plan| {
         let leaving = plan.leaving.iter().filter_map(|leaving| leaving.token.serial);
-        plan.holders.iter().filter_map(|holder| holder.token.serial).chain(leaving).collect::<Vec<_>>()
+        let all = plan.holders.iter().filter_map(|holder| holder.token.serial).chain(leaving);
+        all.filter_map(|serial| serial.number()).collect::<Vec<_>>()
     };
     let used_serial = ceremony::plans(tree).iter().flat_map(tokens).max().unwrap_or(0);
     let title = format!("{} of root {}", wanted.name, before.root.version());

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use trustroot_core::digest::Digest;
 use trustroot_core::page::script::kind_name;
+use trustroot_core::pkcs11_uri::Pkcs11Uri;
 use trustroot_core::plan::{Plan, TokenKind};
 use trustroot_core::replay::Next;
 use trustroot_core::signature::Portable;
@@ -20,7 +21,9 @@ use crate::conduct::{Conductor, Ending, Halt, Program, Room};
 use crate::judge::ToughClient;
 use crate::ledger::GitLedger;
 use crate::seams::{Audience, Clock, Entropy, Judge, Ledger as _, OnlineKey, Token, TokenError, Tokens, Wanted};
-use crate::token::{FileKey, SeededThrowAwayKeys, VirtualTokens, no_core_dumps, write_rehearsal_key};
+use crate::token::{
+    FileKey, Pkcs11OnlineKey, Pkcs11Tokens, SeededThrowAwayKeys, VirtualTokens, no_core_dumps, write_rehearsal_key,
+};
 use crate::ui::report;
 
 /// The hour at which a ceremony with a fixed clock begins, in seconds of its day.
@@ -34,7 +37,7 @@ pub(super) fn conduct(
     dir: &str,
     plan: &Plan,
     rehearsal: Option<&Rehearsal>,
-    online: &BTreeMap<Handle, PathBuf>,
+    online: &BTreeMap<Handle, OnlinePlace>,
     audience: &mut dyn Audience,
 ) -> Result<Ending, Failure> {
     no_core_dumps().map_err(|error| {
@@ -42,14 +45,11 @@ pub(super) fn conduct(
             .hint("a PIN could end up in one; start again where the limit can be set")
     })?;
     let online = online_keys(plan, rehearsal, ledger, online)?;
-    let of_rehearsal = match rehearsal {
-        Some(rehearsal) if plan.rehearsal => {
-            let folder = ledger.state_dir().join("tokens");
-            Some(VirtualTokens::new(rehearsal.seed, &folder, plan, rehearsal.faults()?)?)
-        }
-        _ => None,
-    };
-    let mut tokens = ByKind { of_rehearsal };
+    let mut tokens = EveryKind { rehearsed: None, modules: Pkcs11Tokens::new() };
+    if let Some(rehearsal) = rehearsal.filter(|_| plan.rehearsal) {
+        let folder = ledger.state_dir().join("tokens");
+        tokens.rehearsed = Some(VirtualTokens::new(rehearsal.seed, &folder, plan, rehearsal.faults()?)?);
+    }
     let fixed = rehearsal.is_some_and(|rehearsal| rehearsal.fixed_clock);
     let clock: Box<dyn Clock> =
         if fixed { Box::new(FixedClock { start: plan.day.plus_seconds(NINE_O_CLOCK) }) } else { Box::new(SystemClock) };
@@ -126,24 +126,26 @@ pub(super) fn online_keys(
     plan: &Plan,
     rehearsal: Option<&Rehearsal>,
     ledger: &GitLedger,
-    given: &BTreeMap<Handle, PathBuf>,
+    given: &BTreeMap<Handle, OnlinePlace>,
 ) -> Result<BTreeMap<Handle, Box<dyn OnlineKey>>, Failure> {
     let mut keys: BTreeMap<Handle, Box<dyn OnlineKey>> = BTreeMap::new();
     for name in plan.online_names() {
-        let key = match (given.get(name), rehearsal) {
-            (Some(path), _) => FileKey::open(path)?,
+        let key: Box<dyn OnlineKey> = match (given.get(name), rehearsal) {
+            (Some(OnlinePlace::File(path)), _) => Box::new(FileKey::open(path)?),
+            (Some(OnlinePlace::Token(uri)), _) => Box::new(Pkcs11OnlineKey::open(uri)?),
             (None, Some(rehearsal)) if plan.rehearsal => {
-                write_rehearsal_key(&ledger.state_dir().join(format!("online-{name}.pem")), name, &rehearsal.seed)?
+                let path = ledger.state_dir().join(format!("online-{name}.pem"));
+                Box::new(write_rehearsal_key(&path, name, &rehearsal.seed)?)
             }
             (None, _) => {
-                let message = format!("the plan names the online key \"{name}\", and its file was not given");
+                let message = format!("the plan names the online key \"{name}\", and neither file nor URI was given");
                 let hint = format!(
                     "trustroot run --online-key {name}=FILE (make one: openssl genpkey -algorithm ed25519 -out FILE)"
                 );
                 return Err(Failure::new(Kind::Usage, message).hint(hint));
             }
         };
-        keys.insert(name.clone(), Box::new(key));
+        keys.insert(name.clone(), key);
     }
     Ok(keys)
 }
@@ -153,7 +155,7 @@ pub(super) fn reachable(plan: &Plan) -> Result<(), Failure> {
     let unknown = |kind| match kind {
         TokenKind::Virtual => false,
         TokenKind::Yubikey => !cfg!(feature = "piv"),
-        TokenKind::Pkcs11 => true,
+        TokenKind::Pkcs11 => !cfg!(feature = "pkcs11"),
     };
     let Some(holder) = plan.holders.iter().find(|holder| unknown(holder.token.kind)) else {
         return Ok(());
@@ -164,19 +166,31 @@ pub(super) fn reachable(plan: &Plan) -> Result<(), Failure> {
         .hint("practise the plan with `rehearsal = true` and tokens of kind \"virtual\""))
 }
 
-/// The tokens of a ceremony, each found by its kind.
-struct ByKind {
+/// Tokens of every kind that this build knows, in one ceremony.
+struct EveryKind {
     /// Those of a rehearsal.
-    of_rehearsal: Option<VirtualTokens>,
+    rehearsed: Option<VirtualTokens>,
+    /// Those behind modules.
+    modules: Pkcs11Tokens,
 }
 
-impl Tokens for ByKind {
+impl Tokens for EveryKind {
     fn open(&mut self, wanted: &Wanted) -> Result<Box<dyn Token>, TokenError> {
-        match (wanted.kind, &mut self.of_rehearsal) {
-            (TokenKind::Virtual, Some(tokens)) => tokens.open(wanted),
+        match (wanted.kind, &mut self.rehearsed) {
+            (TokenKind::Virtual, Some(rehearsed)) => rehearsed.open(wanted),
             #[cfg(feature = "piv")]
             (TokenKind::Yubikey, _) => crate::token::piv::YubikeyTokens.open(wanted),
+            (TokenKind::Pkcs11, _) => self.modules.open(wanted),
             (kind, _) => Err(TokenError::Refused(format!("this build cannot talk to a {} here", kind_name(kind)))),
         }
     }
+}
+
+/// Where an online key is.
+#[derive(Clone, Debug)]
+pub(super) enum OnlinePlace {
+    /// In this file.
+    File(PathBuf),
+    /// On a token, behind a PKCS#11 module.
+    Token(Pkcs11Uri),
 }

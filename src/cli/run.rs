@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use trustroot_core::check::Level;
 use trustroot_core::digest::Digest;
 use trustroot_core::event::Act;
+use trustroot_core::pkcs11_uri::Pkcs11Uri;
 use trustroot_core::plan::{Plan, TokenKind};
 use trustroot_core::text::{Handle, escape};
 use trustroot_core::time::Timestamp;
@@ -14,6 +15,7 @@ use trustroot_core::tree::Tree;
 use super::failure::{Failure, Kind};
 use super::rehearsal::{PIN, Rehearsal};
 use super::rehearse::verified;
+use super::room::OnlinePlace;
 use super::{ceremony, clock, plan as plan_verb, room, status};
 use crate::conduct::Ending;
 use crate::ledger::{GitLedger, Identity};
@@ -28,9 +30,10 @@ pub(super) const BEFORE_OPENING: i64 = 8 * 3600;
 pub(super) struct Args {
     /// The plan to open a ceremony from; without it the open ceremony goes on.
     plan: Option<PathBuf>,
-    /// The file of an online key (PKCS#8 PEM, Ed25519 or P-256), by the name that the plan gives it.
-    #[arg(long = "online-key", value_name = "NAME=FILE", value_parser = online_key)]
-    online: Vec<(Handle, PathBuf)>,
+    /// An online key, by the name that the plan gives it: a file (PKCS#8 PEM, Ed25519 or P-256), or a PKCS#11 URI
+    /// (`pkcs11:token=…;object=…?module-path=…`), whose PIN is asked for.
+    #[arg(long = "online-key", value_name = "NAME=FILE|URI", value_parser = online_key)]
+    online: Vec<(Handle, OnlinePlace)>,
     /// Take the answers from this file instead of the terminal. Secrets are still asked for at the terminal.
     #[arg(long, value_name = "FILE", conflicts_with = "auto")]
     answers: Option<PathBuf>,
@@ -39,10 +42,14 @@ pub(super) struct Args {
     auto: bool,
 }
 
-fn online_key(text: &str) -> Result<(Handle, PathBuf), String> {
-    let (name, file) = text.split_once('=').ok_or("write NAME=FILE")?;
+fn online_key(text: &str) -> Result<(Handle, OnlinePlace), String> {
+    let (name, place) = text.split_once('=').ok_or("write NAME=FILE or NAME=pkcs11:…")?;
     let name = Handle::new(name).map_err(|error| error.to_string())?;
-    Ok((name, PathBuf::from(file)))
+    if !Pkcs11Uri::is_meant(place) {
+        return Ok((name, OnlinePlace::File(PathBuf::from(place))));
+    }
+    let uri = Pkcs11Uri::parse(place).map_err(|error| error.to_string())?;
+    Ok((name, OnlinePlace::Token(uri)))
 }
 
 /// Runs the verb.
@@ -71,7 +78,7 @@ pub(super) fn run(here: &Path, args: &Args) -> Result<(), Failure> {
                 settings.write(ledger.state_dir())?;
                 rehearsal = Some(settings);
             }
-            room::online_keys(&plan, rehearsal.as_ref(), &ledger, &online_files(here, args))?;
+            room::online_keys(&plan, rehearsal.as_ref(), &ledger, &online_places(here, args))?;
             open(&mut ledger, &plan, None, clock::now())?
         }
         (None, _) => {
@@ -157,8 +164,12 @@ pub(super) fn open(
     Ok(record)
 }
 
-fn online_files(here: &Path, args: &Args) -> BTreeMap<Handle, PathBuf> {
-    args.online.iter().map(|(name, path)| (name.clone(), here.join(path))).collect()
+fn online_places(here: &Path, args: &Args) -> BTreeMap<Handle, OnlinePlace> {
+    let place = |place: &OnlinePlace| match place {
+        OnlinePlace::File(path) => OnlinePlace::File(here.join(path)),
+        token => token.clone(),
+    };
+    args.online.iter().map(|(name, given)| (name.clone(), place(given))).collect()
 }
 
 fn conduct(here: &Path, mut ledger: GitLedger, record: &str, args: &Args) -> Result<(), Failure> {
@@ -181,13 +192,21 @@ fn conduct(here: &Path, mut ledger: GitLedger, record: &str, args: &Args) -> Res
             failure.hint("its PIN would be the one that everybody reads in this program; answer at the terminal")
         );
     }
-    let online = online_files(here, args);
+    let online = online_places(here, args);
+    // The PIN that a rehearsal answers with is for virtual tokens: a real one would lose a try to it.
+    let files_only = online.values().all(|place| matches!(place, OnlinePlace::File(_)));
+    let virtual_only = plan.holders.iter().all(|holder| holder.token.kind == TokenKind::Virtual);
+    let by_itself = plan.rehearsal && virtual_only && files_only;
+    if args.auto && !files_only {
+        let failure = Failure::new(Kind::Usage, "--auto is for online keys in files, and one is on a token");
+        return Err(failure.hint("its PIN is asked for; answer at the terminal"));
+    }
     let rehearsal = rehearsal.as_ref();
     let ending = if args.auto {
         let mut audience = Recorder::new(Rehearsed::new(PIN).watched(report::watchers()));
         room::conduct(here, &mut ledger, record, &plan, rehearsal, &online, &mut audience)
     } else if let Some(path) = &args.answers {
-        let mut audience = answers(&here.join(path), &plan)?;
+        let mut audience = answers(&here.join(path), by_itself)?;
         let ending = room::conduct(here, &mut ledger, record, &plan, rehearsal, &online, &mut audience);
         let ending = ending?;
         audience.finish()?;
@@ -203,11 +222,11 @@ fn conduct(here: &Path, mut ledger: GitLedger, record: &str, args: &Args) -> Res
     ended(ledger, here, record, ending, rehearsal.filter(|_| plan.rehearsal))
 }
 
-/// The answers file at `path`. Its secrets come from the terminal, or in a rehearsal from its own PIN.
-fn answers(path: &Path, plan: &Plan) -> Result<Answers, Failure> {
+/// The answers file at `path`. Its secrets come from the terminal; where all is virtual, `by_itself`, from a rehearsal's PIN.
+fn answers(path: &Path, by_itself: bool) -> Result<Answers, Failure> {
     let text = std::fs::read_to_string(path).map_err(|error| Failure::file(path, &error))?;
     let answers = Answers::from_toml(&path.display().to_string(), &text)?.watched(report::watchers());
-    let secrets: Result<Box<dyn Audience>, AudienceError> = if plan.rehearsal {
+    let secrets: Result<Box<dyn Audience>, AudienceError> = if by_itself {
         Ok(Box::new(Rehearsed::new(PIN)))
     } else {
         Terminal::new().map(|terminal| Box::new(terminal) as Box<dyn Audience>)

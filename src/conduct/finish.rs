@@ -18,13 +18,14 @@ use trustroot_core::review::OnlinePayload;
 use trustroot_core::sigfile::{SignedRole, collect};
 use trustroot_core::signature::Verifier;
 use trustroot_core::step::Step;
+use trustroot_core::text::Handle;
 use trustroot_core::time::Timestamp;
 use trustroot_core::tree::Tree;
 use trustroot_core::trusted::{Floor, TrustedRoot};
 use trustroot_core::verify::roots::root_number;
 
 use super::{Conductor, Halt, Hands, Leave, Stand};
-use crate::seams::{Form, Question, Tone};
+use crate::seams::{Form, Pin, Question, TokenError, TokenState, Tone};
 
 impl Conductor<'_> {
     pub(super) fn assemble(&mut self, step: &Step, stand: &Stand) -> Result<(), Leave> {
@@ -48,10 +49,12 @@ impl Conductor<'_> {
         let bug = |fault: trustroot_core::metadata::build::BuildFault| Halt::Bug(fault.to_string());
         let online = Online::of(&stand.head.tree);
         let versions = versions(stand)?;
+        let mut pins = BTreeMap::new();
         let snapshot = online.snapshot(plan, versions.1, &targets).map_err(bug)?;
-        let snapshot = self.sign_online(stand, Role::Snapshot, &plan.snapshot, &snapshot)?;
+        let snapshot = self.sign_online(step, stand, &mut pins, (Role::Snapshot, &plan.snapshot), &snapshot)?;
         let timestamp = online.timestamp(plan, &snapshot).map_err(bug)?;
-        let timestamp = self.sign_online(stand, Role::Timestamp, &plan.timestamp, &timestamp)?;
+        let timestamp = self.sign_online(step, stand, &mut pins, (Role::Timestamp, &plan.timestamp), &timestamp)?;
+        drop(pins);
 
         let now = self.room.clock.now(stand.record.last_time());
         let made = BTreeMap::from([
@@ -90,25 +93,82 @@ impl Conductor<'_> {
     /// Signs with the role's key and, for one overlap, with the key that the root before gives the role.
     fn sign_online(
         &mut self,
+        step: &Step,
         stand: &Stand,
-        role: Role,
-        planned: &OnlineRole,
+        pins: &mut BTreeMap<Handle, Pin>,
+        (role, planned): (Role, &OnlineRole),
         payload: &Payload,
     ) -> Result<Vec<u8>, Leave> {
         let online = OnlinePayload::new(payload.bytes().to_vec()).map_err(|fault| Halt::Bug(fault.to_string()))?;
         let mut signatures = Vec::new();
         for name in [Some(&planned.key), planned.before.as_ref()].into_iter().flatten() {
             let public = self.online_public(name)?;
-            let fails = |reason: String| Halt::Online { name: name.clone(), reason };
-            let key = self.room.online.get(name).ok_or_else(|| fails("it was not handed in".to_owned()))?;
-            let signature = key.sign(&online).map_err(|error| fails(error.to_string()))?;
+            let signature = self.sign_with(step, stand, pins, name, &online)?;
             let mut ids: Vec<String> = stand.ceremony.before.iter().flat_map(|b| b.key_ids(role, &public)).collect();
             if *name == planned.key {
-                ids.push(new_key_id(&public).ok_or_else(|| fails("metadata has no form for its kind".to_owned()))?);
+                let reason = "metadata has no form for its kind".to_owned();
+                ids.push(new_key_id(&public).ok_or_else(|| Halt::Online { name: name.clone(), reason })?);
             }
             signatures.extend(ids.into_iter().map(|id| (id, signature.clone())));
         }
         Ok(assemble(payload, signatures))
+    }
+
+    /// Signs with the online key `name`. A PIN that it needs is asked for once, and kept in `pins` for this assembly.
+    fn sign_with(
+        &mut self,
+        step: &Step,
+        stand: &Stand,
+        pins: &mut BTreeMap<Handle, Pin>,
+        name: &Handle,
+        online: &OnlinePayload,
+    ) -> Result<Vec<u8>, Leave> {
+        let fails = |reason: String| Halt::Online { name: name.clone(), reason };
+        let key = self.room.online.get(name).ok_or_else(|| fails("it was not handed in".to_owned()))?;
+        loop {
+            let state = key.locked().map_err(|error| fails(format!("{error}; {}", error.hint())))?;
+            if let Some(state) = state.filter(|_| !pins.contains_key(name)) {
+                let pin = match (state.pin_tries.may_try(), key.has_pin_pad()) {
+                    (false, _) => {
+                        return Err(fails(TokenError::PinBlocked { tries: state.pin_tries }.to_string()).into());
+                    }
+                    (true, true) => {
+                        let line = format!("Type the PIN of the online key \"{name}\" on its token's own pad.");
+                        self.say(Tone::Note, line)?;
+                        Pin::on_pad()
+                    }
+                    (true, false) => self.online_pin(step, stand, name, state)?,
+                };
+                pins.insert(name.clone(), pin);
+            }
+            let made = match pins.get(name) {
+                Some(pin) => {
+                    self.wait(format!("Signing with the online key \"{name}\"."), || key.sign(online, Some(pin)))?
+                }
+                None => key.sign(online, None),
+            };
+            match made {
+                Ok(signature) => return Ok(signature),
+                Err(error @ TokenError::WrongPin { .. }) => {
+                    pins.remove(name);
+                    self.say(Tone::Trouble, format!("{error}."))?;
+                }
+                Err(error) => return Err(fails(format!("{error}; {}", error.hint())).into()),
+            }
+        }
+    }
+
+    fn online_pin(&mut self, step: &Step, stand: &Stand, name: &Handle, state: TokenState) -> Result<Pin, Leave> {
+        let question = Question {
+            step: step.id(),
+            act: step.act(),
+            name: "online-pin",
+            who: stand.ceremony.plan.seats.conductor.clone(),
+            prompt: format!("The PIN of the online key \"{name}\"; tries left: {}", state.pin_tries).into(),
+            form: Form::Secret { min: 1, max: 255 },
+            affirms: None,
+        };
+        Ok(self.room.audience.secret(&question, false)?)
     }
 
     /// Clients that stopped at any root, from the first to the newest, refresh to the end.

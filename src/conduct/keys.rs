@@ -107,7 +107,10 @@ impl Conductor<'_> {
             Err(error) => return self.token_trouble(stand, step, holder, error),
         };
         let key = match slot {
-            SlotState::Occupied(_) if !begun => {
+            SlotState::Occupied(key) if !begun => {
+                if let Some(id) = self.behind_module(stand, holder, false).and_then(|behind| behind.id) {
+                    return self.take_key(step, stand, holder, key, &id);
+                }
                 return self.token_trouble(stand, step, holder, TokenError::Occupied(SLOT.to_owned()));
             }
             // The key was made and the program stopped before it could be written down: the intent is in the record,
@@ -158,10 +161,17 @@ impl Conductor<'_> {
         }
     }
 
-    /// Attests the key, verifies the attestation at once, and commits key and certificates.
+    /// Attests the key, verifies the attestation at once, and commits key and certificates; or what a module claims of it,
+    /// where the token cannot attest.
     fn record_key(&mut self, step: &Step, stand: &Stand, holder: &Handle, key: PublicKey) -> Result<(), Leave> {
         let Some(sitting) = &mut self.sitting else { return Err(Leave::Again) };
         let facts = sitting.token.facts();
+        if !facts.kind.attests() {
+            return self.record_claimed(step, stand, holder, key);
+        }
+        let Some(serial) = facts.serial.number() else {
+            return Err(Halt::Bug("a token that attests has a number as its serial".to_owned()).into());
+        };
         let files = match sitting.token.attest() {
             Ok(files) => files,
             Err(error) => return self.token_trouble(stand, step, holder, error),
@@ -169,7 +179,7 @@ impl Conductor<'_> {
         let plan = &stand.ceremony.plan;
         let expected = Expected {
             key: &key,
-            serial: facts.serial,
+            serial,
             slot: SLOT,
             minimum_firmware: plan.tokens.minimum_firmware,
             rehearsal: plan.rehearsal,
@@ -258,10 +268,15 @@ impl Conductor<'_> {
         };
         let state = if old { ceremony.old.get(holder) } else { ceremony.holders.get(holder) };
         let known = state.and_then(|state| state.token.as_ref()).map(|token| token.serial);
-        let wanted = Wanted { holder: holder.clone(), kind: planned.kind, serial: known.or(planned.serial) };
+        let pkcs11 = self.behind_module(stand, holder, old);
+        let wanted = Wanted { holder: holder.clone(), kind: planned.kind, serial: known.or(planned.serial), pkcs11 };
         let serial = wanted.serial.map_or(String::new(), |serial| format!(" with serial {serial}"));
         let prompt = match planned.kind {
             TokenKind::Virtual => format!("Press Enter to plug in the virtual token{serial}"),
+            TokenKind::Pkcs11 => {
+                let label = planned.label.as_ref().map_or(String::new(), |label| format!(" \"{label}\""));
+                format!("Connect the PKCS#11 token{label}{serial}, and press Enter when it is ready")
+            }
             kind => format!("Plug in the {}{serial}, and wait for its light", script::kind_name(kind)),
         };
         let question = Question {
@@ -363,18 +378,23 @@ impl Conductor<'_> {
             Ok(state) => state,
             Err(error) => return Err(self.token_trouble(stand, step, holder, error).err().unwrap_or(Leave::Again)),
         };
-        if state.pin_tries <= 1 {
+        if !state.pin_tries.may_try() {
             let error = TokenError::PinBlocked { tries: state.pin_tries };
             return Err(self.token_trouble(stand, step, holder, error).err().unwrap_or(Leave::Again));
         }
         let serial = sitting.token.facts().serial;
+        let (min, max) = sitting.token.pin_length();
+        if sitting.token.has_pin_pad() {
+            self.say(Tone::Note, format!("Type the PIN of token {serial} on its own pad, when it asks."))?;
+            return Ok(Pin::on_pad());
+        }
         let question = Question {
             step: step.id(),
             act: step.act(),
             name: "pin",
             who: holder.clone(),
             prompt: format!("The PIN of token {serial}; tries left: {}", state.pin_tries).into(),
-            form: Form::Secret { min: PIN_LENGTH.0, max: PIN_LENGTH.1 },
+            form: Form::Secret { min, max },
             affirms: None,
         };
         Ok(self.room.audience.secret(&question, false)?)
@@ -388,7 +408,7 @@ impl Conductor<'_> {
         self.say(Tone::Trouble, format!("{error}."))?;
         match error {
             // Not asked again: what to do then is said next.
-            TokenError::WrongPin { tries: 0 | 1 } => Ok(()),
+            TokenError::WrongPin { tries } if !tries.may_try() => Ok(()),
             _ => self.say(Tone::Hint, format!("{}.", error.hint())),
         }
     }

@@ -7,6 +7,7 @@
 //! 3. Every question can be interrupted by one key press, which leads to `trouble.rs`.
 //! 4. Only the seams are known here; `cli` hands the implementations in.
 
+mod claims;
 mod finish;
 mod keys;
 mod opening;

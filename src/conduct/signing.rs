@@ -82,21 +82,20 @@ impl Conductor<'_> {
 
         let both = loop {
             let Some(mut sitting) = self.sitting.take() else { return Err(Leave::Again) };
-            let (by_itself, touch) = match sitting.token.facts().kind {
-                TokenKind::Virtual => (" (Virtual: nothing to touch.)", false),
-                _ => ("", true),
+            let kind = sitting.token.facts().kind;
+            let announce = |what: &str| match kind {
+                TokenKind::Virtual => format!("Touch the token now: {what}. (Virtual: nothing to touch.)"),
+                TokenKind::Yubikey => format!("Touch the token now: {what}."),
+                TokenKind::Pkcs11 => format!("The token signs {what}. If it asks for a button or a touch, give it."),
             };
+            let touch = kind == TokenKind::Yubikey;
             let mut both = Vec::new();
             let mut signature =
-                self.touched(touch, format!("Touch the token now: 1 of 2, the root.{by_itself}"), || {
-                    sitting.token.sign_root(&root, &pin)
-                })?;
+                self.touched(touch, announce("1 of 2, the root"), || sitting.token.sign_root(&root, &pin))?;
             if let Ok(made) = signature {
                 both.push((SignedRole::Root, proposal.root.clone(), made));
-                signature =
-                    self.touched(touch, format!("Touch the token now: 2 of 2, the targets.{by_itself}"), || {
-                        sitting.token.sign_targets(&targets, &pin)
-                    })?;
+                signature = self
+                    .touched(touch, announce("2 of 2, the targets"), || sitting.token.sign_targets(&targets, &pin))?;
             }
             sitting.pin = Some(pin);
             self.sitting = Some(sitting);

@@ -127,6 +127,13 @@ checks! {
     AttForm = "ATT-FORM",
     /// The attestation of a rehearsal is never accepted in production.
     AttRehearsal = "ATT-REHEARSAL",
+    // Claims, where nothing attests.
+    /// A claim is canonical JSON, and is there where a token cannot attest.
+    ClaimForm = "CLAIM-FORM",
+    /// A claim names the key and the token that the record names.
+    ClaimBound = "CLAIM-BOUND",
+    /// A module claims that the key never leaves its token and only signs.
+    ClaimKey = "CLAIM-KEY",
     // The record.
     /// An event is canonical JSON, named for its content.
     LogForm = "LOG-FORM",

@@ -8,6 +8,7 @@
 //!    `log/<author>/<n, four digits>-<step>-<digest, 16 hex>.json`; bytes in any other form are refused.
 
 use crate::digest::Digest;
+use crate::serial::Serial;
 use crate::text::Handle;
 use crate::time::Timestamp;
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -204,15 +205,15 @@ pub enum Deed {
         /// Whose.
         holder: Handle,
         /// Which token.
-        serial: u32,
+        serial: Serial,
     },
     /// A key is about to be generated.
     GenerateIntent {
         /// Whose.
         holder: Handle,
         /// Which token.
-        serial: u32,
-        /// Which slot, such as `9c`.
+        serial: Serial,
+        /// Which slot, such as `9c`; on a PKCS#11 token the label that the key gets, or the id of the one that is there.
         slot: String,
     },
     /// A key was generated. The files are its public key and attestation.
@@ -220,7 +221,7 @@ pub enum Deed {
         /// Whose.
         holder: Handle,
         /// Which token.
-        serial: u32,
+        serial: Serial,
         /// The key fingerprint.
         fingerprint: Digest,
     },
@@ -256,7 +257,7 @@ pub enum Deed {
         /// Whose key.
         holder: Handle,
         /// Which token.
-        serial: u32,
+        serial: Serial,
         /// The payload digest of the root.
         root: Digest,
         /// The payload digest of the targets.
@@ -357,11 +358,14 @@ pub struct TokenFacts {
     /// What kind of token.
     pub kind: crate::plan::TokenKind,
     /// The serial number.
-    pub serial: u32,
+    pub serial: Serial,
     /// The model, as the token names it.
     pub model: String,
-    /// `major.minor.patch`.
+    /// `major.minor.patch`; of a PKCS#11 token `major.minor`, as its module says.
     pub firmware: String,
+    /// The label of a PKCS#11 token, as its module says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
 }
 
 impl Event {

@@ -131,6 +131,29 @@ impl PublicKey {
         Self::canonical(Inner::EcdsaP256(key))
     }
 
+    /// Reads a SEC 1 point of P-384, compressed or not.
+    ///
+    /// # Errors
+    /// [`KeyError::Encoding`] for bytes that are no point of the curve.
+    pub fn from_p384_point(point: &[u8]) -> Result<Self, KeyError> {
+        let key = p384::ecdsa::VerifyingKey::from_sec1_bytes(point).map_err(|_| KeyError::Encoding)?;
+        Self::canonical(Inner::EcdsaP384(key))
+    }
+
+    /// Takes modulus and public exponent of an RSA key, big-endian.
+    ///
+    /// # Errors
+    /// [`KeyError::RsaSize`], and [`KeyError::Encoding`] for numbers that are no key.
+    pub fn from_rsa_numbers(modulus: &[u8], exponent: &[u8]) -> Result<Self, KeyError> {
+        let number = |bytes: &[u8]| rsa::BoxedUint::from_be_slice_vartime(bytes);
+        if modulus.len() > 1024 || exponent.len() > 8 {
+            return Err(KeyError::Encoding);
+        }
+        let key = rsa::RsaPublicKey::new(number(modulus), number(exponent)).map_err(|_| KeyError::Encoding)?;
+        let der = key.to_public_key_der().map_err(|_| KeyError::Encoding)?;
+        Self::from_spki_der(der.as_bytes())
+    }
+
     /// Reads the 32 bytes of an Ed25519 key.
     ///
     /// # Errors

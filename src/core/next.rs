@@ -49,7 +49,7 @@ impl Ceremony {
                 let unvouched = Step::Unvouched(handle.clone());
                 let step = match state {
                     HolderState { token: None, .. } => Step::Token(handle),
-                    HolderState { provisioned: false, .. } => Step::Provision(handle),
+                    state if !state.is_provisioned() => Step::Provision(handle),
                     HolderState { key: None, .. } => Step::Generate(handle),
                     HolderState { vouched: None, .. } => Step::Vouch(handle),
                     HolderState { vouched: Some(by), .. }

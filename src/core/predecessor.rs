@@ -10,6 +10,7 @@ use crate::metadata::targets::Targets;
 use crate::metadata::{Metadata, Role};
 use crate::plan::{Follows, Plan};
 use crate::proposal::HOLDERS;
+use crate::serial::Serial;
 use crate::tree::{Entry, Tree};
 use crate::verify::roots::root_number;
 use alloc::collections::BTreeSet;
@@ -38,7 +39,7 @@ pub struct Known {
     /// The country. Foreign text.
     pub country: Option<String>,
     /// The serial number of the token.
-    pub serial: Option<u32>,
+    pub serial: Option<Serial>,
 }
 
 impl Predecessor {
@@ -128,7 +129,7 @@ impl Predecessor {
         };
         let Some(person) = people.iter().find(named) else { return Known::default() };
         let text = |name: &str| person.get(name).and_then(Value::as_str).map(ToString::to_string);
-        let serial = person.get("serial").and_then(Value::as_u64).and_then(|serial| u32::try_from(serial).ok());
+        let serial = person.get("serial").and_then(Serial::from_value);
         Known {
             handle: text("handle"),
             name: text("name"),

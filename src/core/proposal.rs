@@ -31,6 +31,9 @@ pub const HOLDERS: &str = "x-trustroot-holders";
 /// The field that names ceremony and trust root.
 pub const CEREMONY: &str = "x-trustroot-ceremony";
 
+/// What the field `claim` of a holder says whose token cannot attest.
+pub const CLAIMED_BY_MODULE: &str = "pkcs11";
+
 /// What a rehearsal's payload says.
 pub const REHEARSAL_TEXT: &str = "REHEARSAL. Nothing signed here is to be trusted.";
 
@@ -227,16 +230,18 @@ fn person(ceremony: &Ceremony, handle: &Handle, key: &PublicKey) -> Value {
         }
     }
     let state = ceremony.holders.get(handle);
+    let planned = ceremony.plan.holder(handle).map(|holder| &holder.token);
     let serial = match state.and_then(|state| state.token.as_ref()) {
         Some(token) => Some(token.serial),
         // The token of a key that is kept is not identified again before the proposal; the plan says which it is.
-        None if state.is_some_and(|state| state.kept) => {
-            ceremony.plan.holder(handle).and_then(|holder| holder.token.serial)
-        }
+        None if state.is_some_and(|state| state.kept) => planned.and_then(|token| token.serial),
         None => None,
     };
     if let Some(serial) = serial {
-        put("serial", u64::from(serial).into());
+        put("serial", serial.to_value());
+    }
+    if planned.is_some_and(|token| !token.kind.attests()) {
+        put("claim", CLAIMED_BY_MODULE.into());
     }
     Value::Obj(fields)
 }

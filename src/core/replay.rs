@@ -95,6 +95,13 @@ pub struct HolderState {
     pub left: Option<String>,
 }
 
+impl HolderState {
+    /// Whether a key can be generated: the secrets were replaced, or are not replaced in a ceremony.
+    pub(crate) fn is_provisioned(&self) -> bool {
+        self.provisioned || self.token.as_ref().is_some_and(|token| !token.kind.is_provisioned_here())
+    }
+}
+
 /// The exact bytes that were proposed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proposal {
@@ -252,25 +259,32 @@ impl Ceremony {
                 )?;
                 let serial = planned.and_then(|planned| planned.serial);
                 step(serial.is_none_or(|serial| serial == token.serial), "the token has not the planned serial")?;
+                let label = planned.and_then(|planned| planned.label.as_ref());
+                step(label.is_none_or(|label| token.label.as_ref() == Some(label)), "it has not the planned label")?;
                 let taken = self.holders.values().any(|h| h.token.as_ref().is_some_and(|t| t.serial == token.serial));
                 step(!taken, "another holder, or this one, has the token already")?;
                 let state = self.acting(holder)?;
                 step(!state.kept, "the key of this holder is kept; no other is made")?;
                 // The secrets that were replaced, and the key, are those of the token identified before.
-                step(!state.provisioned, "the token of a holder changes only before its secrets are replaced")?;
+                let begun = state.provisioned || state.generate_intent;
+                step(!begun, "the token of a holder changes only before its secrets are replaced")?;
                 state.token = Some(token.clone());
             }
             Deed::Provisioned { holder, serial } => {
                 let state = self.acting(holder)?;
                 let same = state.token.as_ref().is_some_and(|token| token.serial == *serial);
                 step(same && state.key.is_none() && !state.provisioned, "a token is provisioned once, before its key")?;
+                step(
+                    state.token.as_ref().is_some_and(|token| token.kind.is_provisioned_here()),
+                    "nothing of it is replaced",
+                )?;
                 state.provisioned = true;
             }
             Deed::GenerateIntent { holder, serial, .. } => {
                 let state = self.acting(holder)?;
                 let same = state.token.as_ref().is_some_and(|token| token.serial == *serial);
                 step(
-                    same && state.provisioned && state.key.is_none(),
+                    same && state.is_provisioned() && state.key.is_none(),
                     "a key is generated once, on a provisioned token",
                 )?;
                 step(!state.generate_intent, "generating began before")?;

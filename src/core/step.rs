@@ -132,12 +132,11 @@ impl Step {
         // A key that is kept was made, attested and heard before.
         for holder in plan.holders.iter().filter(|holder| holder.key.is_none()) {
             let handle = || holder.handle.clone();
-            steps.extend([
-                Self::Token(handle()),
-                Self::Provision(handle()),
-                Self::Generate(handle()),
-                Self::Vouch(handle()),
-            ]);
+            steps.push(Self::Token(handle()));
+            if holder.token.kind.is_provisioned_here() {
+                steps.push(Self::Provision(handle()));
+            }
+            steps.extend([Self::Generate(handle()), Self::Vouch(handle())]);
         }
         steps.extend([Self::Propose, Self::Review]);
         steps.extend(plan.holders.iter().map(|holder| Self::Sign(holder.handle.clone())));

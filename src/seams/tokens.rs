@@ -1,8 +1,11 @@
 //! Signing tokens: where they are found, what can be asked of one, and what may go wrong.
 
+use trustroot_core::claim::Claim;
 use trustroot_core::event::TokenFacts;
 use trustroot_core::key::PublicKey;
+use trustroot_core::plan::KeyKind;
 use trustroot_core::review::Reviewed;
+use trustroot_core::serial::Serial;
 use trustroot_core::text::Handle;
 
 use super::Pin;
@@ -24,7 +27,26 @@ pub struct Wanted {
     /// The kind in the plan.
     pub kind: trustroot_core::plan::TokenKind,
     /// The serial, where the plan or the record names one.
-    pub serial: Option<u32>,
+    pub serial: Option<Serial>,
+    /// What else is known of a token behind a PKCS#11 module.
+    pub pkcs11: Option<Pkcs11Wanted>,
+}
+
+/// What is known of a token behind a PKCS#11 module, and of its key.
+#[derive(Clone, Debug)]
+pub struct Pkcs11Wanted {
+    /// The library by absolute path, or its name in the configuration of p11-kit.
+    pub module: String,
+    /// The label of the token, where the plan names one.
+    pub label: Option<String>,
+    /// The kind of key.
+    pub algorithm: KeyKind,
+    /// The id (hexadecimal) of a key that was made before, where the plan names one.
+    pub id: Option<String>,
+    /// The label of a key that the ceremony generates.
+    pub name: String,
+    /// The key of the record, once there is one.
+    pub known: Option<PublicKey>,
 }
 
 /// A signing token. A handle is held for one sitting and dropped after it.
@@ -75,6 +97,16 @@ pub trait Token {
     /// See [`TokenError`].
     fn inspect(&mut self) -> Result<SlotState, TokenError>;
 
+    /// Whether the PIN is typed on the token itself. The PIN that is handed in is empty then, and not used.
+    fn has_pin_pad(&self) -> bool {
+        false
+    }
+
+    /// The shortest and the longest PIN, in bytes; by default a YubiKey's.
+    fn pin_length(&self) -> (usize, usize) {
+        (6, 8)
+    }
+
     /// Generates a key in a slot that [`Self::inspect`] found empty. Irreversible.
     ///
     /// # Errors
@@ -87,6 +119,15 @@ pub trait Token {
     /// # Errors
     /// See [`TokenError`].
     fn attest(&mut self) -> Result<AttestationFiles, TokenError>;
+
+    /// What the module behind which a token lies says of the key, where the token cannot attest; nothing from one that can.
+    ///
+    /// # Errors
+    /// See [`TokenError`].
+    fn claim(&mut self, pin: &Pin) -> Result<Option<Claim>, TokenError> {
+        let _ = pin;
+        Ok(None)
+    }
 
     /// Signs a root payload that was reviewed. ECDSA signatures are DER.
     ///
@@ -121,7 +162,7 @@ pub struct TokenState {
     /// Whether the PIN is the factory's.
     pub pin_is_default: bool,
     /// Tries of the PIN that are left.
-    pub pin_tries: u8,
+    pub pin_tries: Tries,
     /// The PUK, where there is one: whether it is the factory's, and its tries left.
     pub puk: Option<(bool, u8)>,
     /// Whether the management key is the factory's, where there is one.
@@ -134,6 +175,40 @@ impl TokenState {
         self.pin_is_default
             || self.puk.is_some_and(|(default, _)| default)
             || self.management_key_is_default == Some(true)
+    }
+}
+
+/// Tries of a secret that are left, as far as a token tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tries {
+    /// So many.
+    Left(u8),
+    /// The token does not tell; none was wrong since the last right one.
+    Untold,
+    /// The token does not tell; at least one was wrong since the last right one.
+    Low,
+}
+
+impl Tries {
+    /// Whether a secret may be presented: the last try is never spent here.
+    pub fn may_try(self) -> bool {
+        !matches!(self, Self::Left(0 | 1))
+    }
+}
+
+impl From<u8> for Tries {
+    fn from(left: u8) -> Self {
+        Self::Left(left)
+    }
+}
+
+impl std::fmt::Display for Tries {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Left(left) => write!(f, "{left}"),
+            Self::Untold => f.write_str("not told by this token"),
+            Self::Low => f.write_str("not told by this token, and fewer than all"),
+        }
     }
 }
 
@@ -191,21 +266,21 @@ pub enum TokenError {
     #[error("this is the token with serial {found}; the one wanted has serial {wanted}")]
     Wrong {
         /// What was found.
-        found: u32,
+        found: Serial,
         /// What was wanted.
-        wanted: u32,
+        wanted: Serial,
     },
     /// The PIN was wrong.
     #[error("wrong PIN; tries left: {tries}")]
     WrongPin {
         /// What is left.
-        tries: u8,
+        tries: Tries,
     },
     /// The PIN is blocked, or one more wrong PIN would block it.
     #[error("no more tries of the PIN are spent here; tries left: {tries}")]
     PinBlocked {
         /// What is left.
-        tries: u8,
+        tries: Tries,
     },
     /// The PUK was wrong.
     #[error("wrong PUK; tries left: {tries}")]

@@ -12,6 +12,11 @@ pub mod harden;
 pub mod online_file;
 #[cfg(feature = "piv")]
 pub mod piv;
+#[cfg(feature = "pkcs11")]
+pub mod pkcs11;
+#[cfg(not(feature = "pkcs11"))]
+#[path = "pkcs11_absent.rs"]
+pub mod pkcs11;
 pub mod throwaway;
 mod virtual_state;
 pub mod virtual_token;
@@ -19,6 +24,7 @@ pub mod virtual_token;
 pub use faults::{Fault, FaultPoint, NotAFault};
 pub use harden::no_core_dumps;
 pub use online_file::{FileKey, write_rehearsal_key};
+pub use pkcs11::{Pkcs11OnlineKey, Pkcs11Tokens};
 pub use throwaway::SeededThrowAwayKeys;
 pub use virtual_token::VirtualTokens;
 

@@ -20,7 +20,7 @@ use trustroot_core::text::{Handle, escape};
 use zeroize::Zeroizing;
 
 use super::derive;
-use crate::seams::{OnlineKey, TokenError};
+use crate::seams::{OnlineKey, Pin, TokenError};
 
 /// The largest file that is read; keys have about 120 bytes.
 const MAX_FILE: u64 = 16 * 1024;
@@ -93,7 +93,7 @@ impl OnlineKey for FileKey {
         &self.public
     }
 
-    fn sign(&self, payload: &OnlinePayload) -> Result<Vec<u8>, TokenError> {
+    fn sign(&self, payload: &OnlinePayload, _: Option<&Pin>) -> Result<Vec<u8>, TokenError> {
         Ok(match &self.private {
             Private::Ed25519(key) => key.sign(payload.bytes()).to_bytes().to_vec(),
             Private::P256(key) => {

@@ -15,6 +15,7 @@ use trustroot_core::event::TokenFacts;
 use trustroot_core::key::PublicKey;
 use trustroot_core::plan::{Plan, TokenKind};
 use trustroot_core::review::{Reviewed, Root, Targets};
+use trustroot_core::serial::Serial;
 use trustroot_core::text::Handle;
 
 use super::certificate::{Claims, DEVICE_NAME, Issuer};
@@ -61,7 +62,7 @@ impl VirtualTokens {
         let mut serials: BTreeMap<Handle, u32> = BTreeMap::new();
         let virtual_holders = || plan.holders.iter().filter(|holder| holder.token.kind == TokenKind::Virtual);
         for holder in virtual_holders() {
-            if let Some(serial) = holder.token.serial {
+            if let Some(serial) = holder.token.serial.and_then(|serial| serial.number()) {
                 serials.insert(holder.handle.clone(), serial);
             }
         }
@@ -76,7 +77,7 @@ impl VirtualTokens {
         }
         let leaving = plan.leaving.iter().filter(|leaving| leaving.token.kind == TokenKind::Virtual);
         let old: BTreeMap<Handle, u32> =
-            leaving.filter_map(|leaving| Some((leaving.handle.clone(), leaving.token.serial?))).collect();
+            leaving.filter_map(|leaving| Some((leaving.handle.clone(), leaving.token.serial?.number()?))).collect();
         let known = |holder: &Handle| serials.contains_key(holder) || old.contains_key(holder);
         if let Some(fault) = faults.iter().find(|fault| !known(&fault.holder)) {
             return Err(TokenError::Refused(format!(
@@ -110,7 +111,7 @@ impl Tokens for VirtualTokens {
                 wanted.holder
             )));
         }
-        let old = self.old.get(&wanted.holder).copied().filter(|old| Some(*old) == wanted.serial);
+        let old = self.old.get(&wanted.holder).copied().filter(|old| Some(Serial::from(*old)) == wanted.serial);
         let serial = old.or(self.serial(&wanted.holder)).ok_or_else(|| TokenError::Absent(wanted.holder.clone()))?;
         let state = State::load(&self.folder, &self.seed, &wanted.holder, serial)?;
         let mut token = VirtualToken {
@@ -124,12 +125,12 @@ impl Tokens for VirtualTokens {
         if token.fires(FaultPoint::Absent)? {
             return Err(TokenError::Absent(wanted.holder.clone()));
         }
-        let expected = wanted.serial.unwrap_or(serial);
+        let expected = wanted.serial.unwrap_or(serial.into());
         if token.fires(FaultPoint::WrongToken)? {
-            return Err(TokenError::Wrong { found: expected ^ 1, wanted: expected });
+            return Err(TokenError::Wrong { found: (serial ^ 1).into(), wanted: expected });
         }
-        if expected != serial {
-            return Err(TokenError::Wrong { found: serial, wanted: expected });
+        if expected != serial.into() {
+            return Err(TokenError::Wrong { found: serial.into(), wanted: expected });
         }
         token.state.store(&token.folder)?;
         Ok(Box::new(token))
@@ -171,13 +172,13 @@ impl VirtualToken {
     /// Presents a PIN, as VERIFY does, but never on the last try.
     fn present(&mut self, pin: &[u8]) -> Result<(), TokenError> {
         if self.state.pin_tries <= 1 {
-            return Err(TokenError::PinBlocked { tries: self.state.pin_tries });
+            return Err(TokenError::PinBlocked { tries: self.state.pin_tries.into() });
         }
         let taken_as_wrong = self.fires(FaultPoint::WrongPin)?;
         if taken_as_wrong || !self.state.is_pin(pin) {
             self.state.pin_tries -= 1;
             self.state.store(&self.folder)?;
-            return Err(TokenError::WrongPin { tries: self.state.pin_tries });
+            return Err(TokenError::WrongPin { tries: self.state.pin_tries.into() });
         }
         if self.state.pin_tries != super::virtual_state::TRIES {
             self.state.pin_tries = super::virtual_state::TRIES;
@@ -221,7 +222,8 @@ impl Token for VirtualToken {
         let (major, minor, patch) = self.firmware;
         TokenFacts {
             kind: TokenKind::Virtual,
-            serial: self.state.serial,
+            serial: self.state.serial.into(),
+            label: None,
             model: MODEL.to_owned(),
             firmware: format!("{major}.{minor}.{patch}"),
         }
@@ -231,7 +233,7 @@ impl Token for VirtualToken {
         self.still_plugged()?;
         Ok(TokenState {
             pin_is_default: self.state.pin_is_default,
-            pin_tries: self.state.pin_tries,
+            pin_tries: self.state.pin_tries.into(),
             puk: None,
             management_key_is_default: None,
         })

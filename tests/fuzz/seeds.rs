@@ -66,6 +66,11 @@ fn main() {
     for (name, text) in [("strict", "2026-01-05T10:00:00Z"), ("lenient", "2021-12-18T13:28:12.99-06:00")] {
         seed("time", name, &[&86_400_i64.to_le_bytes()[..], text.as_bytes()].concat());
     }
+    seed("claim", "softhsm", CLAIM.as_bytes());
+    for (name, query) in [("path", "module-path=/usr/lib/x.so"), ("name", "module-name=softhsm2")] {
+        let uri = format!("pkcs11:token=My%20HSM;serial=0a1b;id=%01%aF;type=private?{query}");
+        seed("pkcs11_uri", name, uri.as_bytes());
+    }
     seed("text", "foreign", "Zoë \\ \u{1b}[2J \u{202e} \u{1d173}".as_bytes());
 
     // Without the pages, which are made from it and long.
@@ -105,6 +110,9 @@ fn files(top: &Path, folder: &Path) -> Vec<(String, Vec<u8>)> {
     found.sort();
     found
 }
+
+/// What SoftHSM says of a key.
+const CLAIM: &str = include_str!("../vectors/CLAIM-FORM/good.json");
 
 /// Targets with both kinds of paths and a delegated key.
 const DELEGATIONS: &str = r#"{"signatures":[],"signed":{"_type":"targets","delegations":{"keys":{"aa":{"keytype":"ed25519","keyval":{"public":"d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"},"scheme":"ed25519"}},"roles":[{"keyids":["aa"],"name":"a","paths":["a/*.txt","?"],"terminating":true,"threshold":1},{"keyids":["aa"],"name":"b","path_hash_prefixes":["0","ff"],"terminating":false,"threshold":1}]},"expires":"2030-01-01T00:00:00Z","spec_version":"1.0.31","targets":{"a/b.txt":{"custom":{"x":1},"hashes":{"sha256":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"},"length":0}},"version":1}}"#;

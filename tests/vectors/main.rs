@@ -10,6 +10,7 @@
 //! 4. Every check has a vector that fails and one that passes, or stands in [`ELSEWHERE`] with the test that shows both.
 
 mod attestations;
+mod claims;
 mod make;
 mod metadata;
 mod plans;
@@ -23,6 +24,7 @@ use trustroot_core::attestation::AdvisoryName;
 use trustroot_core::attestation::anchor::{Anchors, certificate_from_pem};
 use trustroot_core::attestation::verify::{Expected, examine};
 use trustroot_core::check::{Check, Finding, Level};
+use trustroot_core::claim::Origin;
 use trustroot_core::event::Event;
 use trustroot_core::lint::{Proposal, lint};
 use trustroot_core::metadata::{Body, Metadata, Refusal, root::Root, snapshot::Snapshot, targets::Targets, timestamp};
@@ -77,6 +79,10 @@ pub(crate) enum Kind {
     WaivedAttestation,
     /// As the first, in production.
     ProductionAttestation,
+    /// The examiner of claims: key 1, on the token of [`claims`], generated in the ceremony.
+    Claim,
+    /// The same for a key that was there before.
+    ExistingClaim,
 }
 
 impl Kind {
@@ -105,6 +111,8 @@ impl Kind {
             Self::OldAttestation => ("attestation, firmware from 4.3.5", "pem"),
             Self::WaivedAttestation => ("attestation, firmware from 4.3.5, EUCLEAK waived", "pem"),
             Self::ProductionAttestation => ("attestation in production", "pem"),
+            Self::Claim => ("claim", "json"),
+            Self::ExistingClaim => ("claim of a key that was there before", "json"),
         }
     }
 }
@@ -139,6 +147,7 @@ fn all() -> Vec<Vector> {
         records::events(),
         records::vectors(),
         attestations::vectors(),
+        claims::vectors(),
     ]
     .into_iter()
     .flatten()
@@ -259,6 +268,8 @@ fn judge(kind: Kind, bytes: &[u8]) -> Vec<Finding> {
         Kind::OldAttestation => attestation(bytes, (4, 3, 5), true, &[]),
         Kind::WaivedAttestation => attestation(bytes, (4, 3, 5), true, &[AdvisoryName::Eucleak]),
         Kind::ProductionAttestation => attestation(bytes, (5, 7, 4), false, &[]),
+        Kind::Claim => claims::findings(bytes, Origin::Generated),
+        Kind::ExistingClaim => claims::findings(bytes, Origin::Existing),
     }
 }
 

@@ -52,6 +52,12 @@ fn rotation(change: impl FnOnce(String) -> String) -> Vec<u8> {
     change(changes.iter().fold(plan(false), |text, (old, new)| text.replace(old, new))).into_bytes()
 }
 
+/// The plan with a PKCS#11 token for the first holder, about which more is said.
+fn behind(more: &str) -> Vec<u8> {
+    let token = format!("kind = \"pkcs11\", module = \"softhsm2\", label = \"alice\"{more}");
+    changed("kind = \"yubikey\"", &token)
+}
+
 pub(crate) fn vectors() -> Vec<Vector> {
     use Check::{
         PlanDiversity, PlanExpiry, PlanFollows, PlanForm, PlanMargin, PlanPeople, PlanSeats, PlanTerm, PlanThreshold,
@@ -95,7 +101,17 @@ pub(crate) fn vectors() -> Vec<Vector> {
         passes(PlanToken, "firmware-5.7.1", changed("\"5.7.0\"", "\"5.7.1\"")),
         fails(PlanToken, "attestation-optional", Warning, changed("\"required\"", "\"optional\"")),
         fails(PlanToken, "virtual-in-production", Refused, changed("kind = \"yubikey\"", "kind = \"virtual\"")),
-        fails(PlanToken, "pkcs11-cannot-attest", Refused, changed("kind = \"yubikey\"", "kind = \"pkcs11\"")),
+        fails(PlanToken, "pkcs11-cannot-attest", Refused, behind("")),
+        fails(PlanToken, "pkcs11-claimed", Warning, behind(", attestation = \"claimed\"")),
+        fails(PlanToken, "ed25519-on-a-yubikey", Refused, changed("\"ecdsa-p256\"", "\"ed25519\"")),
+        fails(PlanToken, "p384", Refused, changed("\"ecdsa-p256\"", "\"ecdsa-p384\"")),
+        fails(PlanForm, "pkcs11-without-module", Refused, changed("kind = \"yubikey\"", "kind = \"pkcs11\"")),
+        fails(PlanForm, "module-of-a-yubikey", Refused, {
+            changed("kind = \"yubikey\"", "kind = \"yubikey\", module = \"softhsm2\"")
+        }),
+        fails(PlanForm, "module-by-a-relative-path", Refused, {
+            changed("kind = \"yubikey\"", "kind = \"pkcs11\", module = \"./x.so\", label = \"alice\"")
+        }),
     ];
     all.extend([
         fails(PlanFollows, "genesis-with-a-reason", Refused, changed("\nday =", "\nreason = \"why\"\nday =")),

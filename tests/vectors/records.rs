@@ -25,12 +25,13 @@ pub(crate) fn plan() -> Plan {
 
 /// What was done until alice had her key, before the events are linked.
 fn deeds() -> Vec<(StepId, Deed)> {
-    let (alice, serial) = (handle("alice"), 90_000_001);
+    let (alice, serial) = (handle("alice"), 90_000_001.into());
     let token = TokenFacts {
         kind: TokenKind::Virtual,
         serial,
         model: "virtual YubiKey (REHEARSAL)".to_owned(),
         firmware: "5.7.4".to_owned(),
+        label: None,
     };
     let present = ["alice", "bob", "carol", "olga", "peter", "quinn"].map(handle).into();
     let of_alice = |what| StepId::of(Act::Keys, &handle("alice"), what);

@@ -92,12 +92,18 @@ fn holders(out: &mut String, ceremony: &Ceremony) {
     line(out, "| holder | token | key fingerprint | signed |\n| --- | --- | --- | --- |");
     for holder in &ceremony.plan.holders {
         let Some(state) = ceremony.holders.get(&holder.handle) else { continue };
+        let claimed = if holder.token.kind.attests() { "" } else { "; **claimed by its module, not attested**" };
         let kept = state.kept.then(|| match holder.token.serial {
-            Some(serial) => format!("{} {serial}, as before", kind_name(holder.token.kind)),
-            None => format!("{}, as before", kind_name(holder.token.kind)),
+            Some(serial) => {
+                format!("{} {}, as before{claimed}", kind_name(holder.token.kind), foreign(&serial.to_string()))
+            }
+            None => format!("{}, as before{claimed}", kind_name(holder.token.kind)),
         });
         let token = state.token.as_ref().map_or(kept.unwrap_or("none".to_string()), |token| {
-            format!("{} {}, firmware {}", kind_name(token.kind), token.serial, foreign(&token.firmware))
+            let label = token.label.as_ref().map_or(String::new(), |label| format!(" \"{}\"", foreign(label)));
+            let serial = foreign(&token.serial.to_string());
+            let firmware = foreign(&token.firmware);
+            format!("{}{label} {serial}, firmware {firmware}{claimed}", kind_name(token.kind))
         });
         let key = state.key.as_ref().map_or("none".to_string(), |key| format!("`{}`", key.fingerprint()));
         let signed = if state.signed { "yes" } else { "no" };

@@ -8,6 +8,7 @@ use crate::json::Value;
 use crate::metadata::{Metadata, Role, root::Root, targets::Targets};
 use crate::proposal::{HOLDERS, REHEARSAL};
 use crate::replay::Ceremony;
+use crate::serial::Serial;
 use crate::time::Timestamp;
 use alloc::collections::BTreeMap;
 use alloc::format;
@@ -139,6 +140,15 @@ fn risks(root: &Metadata<Root>, day: Option<Timestamp>) -> Vec<Block> {
             risks.push(Block::Risk(format!("{role}: one stolen key signs alone.").into()));
         }
     }
+    let holders = root.signed().get(HOLDERS).and_then(Value::as_arr).unwrap_or_default();
+    let claimed = holders.iter().filter(|person| is_claimed(person)).count();
+    if claimed > 0 {
+        let line = format!(
+            "{claimed} of {} holders' keys: only a PKCS#11 module claims that they are on a token. Nobody attests it.",
+            holders.len()
+        );
+        risks.push(Block::Risk(line.into()));
+    }
     if let Some(day) = day {
         let days = day.days_until(root.expires());
         risks.push(Block::Risk(
@@ -146,6 +156,11 @@ fn risks(root: &Metadata<Root>, day: Option<Timestamp>) -> Vec<Block> {
         ));
     }
     risks
+}
+
+/// Whether the payload says that this holder's token cannot attest.
+fn is_claimed(person: &Value) -> bool {
+    person.get("claim").is_some()
 }
 
 /// Who is behind which key id, as the payload says, in its order.
@@ -159,8 +174,11 @@ fn people(signed: &Value) -> Vec<(&str, Text)> {
                 who = who.and(", ").and_foreign(text(more));
             }
         }
-        if let Some(serial) = person.get("serial").and_then(Value::as_u64) {
+        if let Some(serial) = person.get("serial").and_then(Serial::from_value) {
             who = who.and(format!(", token {serial}"));
+        }
+        if is_claimed(person) {
+            who = who.and("; claimed by its PKCS#11 module, NOT attested");
         }
         people.push((text("keyid"), who));
     }

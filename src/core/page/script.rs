@@ -4,6 +4,7 @@
 //! [`account`] is the same pages with what happened.
 
 use super::{Block, Outcome, Page, Text, review};
+use crate::claim::Origin;
 use crate::event::{Deed, Event};
 use crate::plan::{Plan, TokenKind};
 use crate::predecessor::Predecessor;
@@ -114,13 +115,21 @@ fn outcome(event: &Event, ceremony: &Ceremony) -> Outcome {
                 .and_foreign(program)
                 .and(format!(", digest {digest}."))
         }
-        Deed::Token { token, .. } => Text::own(format!("Serial {}, ", token.serial))
-            .and_foreign(&token.model)
-            .and(", firmware ")
-            .and_foreign(&token.firmware)
-            .and("."),
+        Deed::Token { token, .. } => {
+            let text = Text::own(format!("Serial {}, ", token.serial));
+            let text = token.label.iter().fold(text, |text, label| text.and("label \"").and_foreign(label).and("\", "));
+            text.and_foreign(&token.model).and(", firmware ").and_foreign(&token.firmware).and(".")
+        }
         Deed::Provisioned { serial, .. } => format!("The secrets of {serial} were replaced.").into(),
+        Deed::GenerateIntent { holder, serial, slot } if is_existing(&ceremony.plan, holder) => {
+            Text::own(format!("Taking the key that is on {serial}, ")).and_foreign(slot).and(", was about to begin.")
+        }
         Deed::GenerateIntent { serial, .. } => format!("Generating on {serial} was about to begin.").into(),
+        Deed::Generated { holder, fingerprint, .. } if !attests(&ceremony.plan, holder) => {
+            let origin = if is_existing(&ceremony.plan, holder) { "It was made before the ceremony. " } else { "" };
+            format!("Key {fingerprint}. {origin}Its module claims that it cannot leave the token; nobody attests it.")
+                .into()
+        }
         Deed::Generated { fingerprint, .. } => format!("Key {fingerprint}, attested by the token.").into(),
         Deed::Vouched { by, .. } if by.is_empty() => "Nobody gave back the words asked for.".into(),
         Deed::Vouched { by, .. } => format!("{} gave back the words asked for.", list(by)).into(),
@@ -245,12 +254,25 @@ fn blocks(step: &Step, ceremony: &Ceremony) -> Vec<Block> {
             let kind = planned.map_or("token", |token| kind_name(token.kind));
             let serial = planned.and_then(|token| token.serial);
             let serial = serial.map_or("not known before; read it aloud".to_string(), |serial| serial.to_string());
+            let mut facts = alloc::vec![
+                ("holder".to_string(), named(h)),
+                ("token".to_string(), kind.into()),
+                ("serial".to_string(), Text::own(serial)),
+            ];
+            if let Some(planned) = planned.filter(|token| !token.kind.attests()) {
+                let label = planned.label.as_deref().map_or(own("not known before"), Text::foreign);
+                facts.push(("label".to_string(), label));
+                facts.push(("module".to_string(), Text::foreign(planned.module.as_deref().unwrap_or_default())));
+                return alloc::vec![
+                    Block::Facts(facts),
+                    Block::Risk(own(
+                        "This token cannot attest its key. What its module says of it is a claim, and is shown as one.",
+                    )),
+                    Block::Do(own("Say which token it is. Its PIN was set before, with its own tools.")),
+                ];
+            }
             alloc::vec![
-                Block::Facts(alloc::vec![
-                    ("holder".to_string(), named(h)),
-                    ("token".to_string(), kind.into()),
-                    ("serial".to_string(), serial.into()),
-                ]),
+                Block::Facts(facts),
                 Block::Do(own("Show the serial to the camera. Plug this token in, and no other.")),
             ]
         }
@@ -262,6 +284,21 @@ fn blocks(step: &Step, ceremony: &Ceremony) -> Vec<Block> {
                 "Turn away from the camera. Choose a PIN of 6 to 8 letters, digits or signs, and type it twice."
             )),
         ],
+        Step::Generate(h) if !attests(plan, h) => {
+            let kind = plan.holder(h).map_or(plan.tokens.algorithm, |holder| plan.key_kind(&holder.token)).algorithm();
+            let said = if is_existing(plan, h) {
+                "I am taking a signing key that was made before. My module claims that it cannot leave the token."
+            } else {
+                "I am generating a signing key. My module claims that it is made on the token and cannot leave it."
+            };
+            let rules = format!("{kind}; private, sensitive, never extractable, signs only: as the module claims");
+            let mut blocks = alloc::vec![
+                Block::Say(own(said)),
+                Block::Facts(alloc::vec![("holder".to_string(), named(h)), ("key".to_string(), rules.into()),]),
+            ];
+            blocks.extend(key_digest(state));
+            blocks
+        }
         Step::Generate(h) => {
             let mut blocks = alloc::vec![
                 Block::Say(own("I am generating a signing key. It is made on the token and cannot leave it.")),
@@ -407,6 +444,16 @@ fn continues(ceremony: &Ceremony) -> Vec<Block> {
         facts.push((format!("for {}", standing.of), what.into()));
     }
     alloc::vec![Block::Facts(facts)]
+}
+
+/// Whether the token that the plan gives this holder attests its key.
+fn attests(plan: &Plan, holder: &Handle) -> bool {
+    plan.holder(holder).is_none_or(|holder| holder.token.kind.attests())
+}
+
+/// Whether the plan names a key that was made before.
+fn is_existing(plan: &Plan, holder: &Handle) -> bool {
+    Origin::planned(plan, holder) == Origin::Existing
 }
 
 /// What a kind of token is called.

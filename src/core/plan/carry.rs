@@ -4,10 +4,11 @@
 //! that people see it when they read the plan; what the root does not say is taken from the plan of the newest ceremony.
 
 use super::template::{HOLDERS, quoted};
-use super::{Holder, Kind, OnlineRole, Plan, PlannedToken, TokenKind};
+use super::{Claimed, Holder, Kind, OnlineRole, Plan, PlannedToken, TokenKind};
 use crate::key::PublicKey;
 use crate::metadata::Role;
 use crate::predecessor::Predecessor;
+use crate::serial::Serial;
 use crate::text::{self, Handle};
 use crate::time::Timestamp;
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -139,7 +140,10 @@ fn holders<'a>(wanted: &Carry<'a>) -> Vec<Old<'a>> {
         let kind = if wanted.rehearsal { TokenKind::Virtual } else { TokenKind::Yubikey };
         let kind = planned.map_or(kind, |planned| planned.token.kind);
         let serial = known.serial.or(planned.and_then(|planned| planned.token.serial));
-        let token = PlannedToken { kind, serial };
+        let token = match planned {
+            Some(planned) => PlannedToken { serial, ..planned.token.clone() },
+            None => PlannedToken { serial, ..PlannedToken::of(kind) },
+        };
         let (organisation, country) = (clean(known.organisation), clean(known.country));
         all.push((place.unwrap_or(usize::MAX), Old { handle, name, key, planned, organisation, country, token }));
     }
@@ -280,10 +284,28 @@ fn token(token: &PlannedToken) -> String {
         TokenKind::Pkcs11 => "pkcs11",
         TokenKind::Virtual => "virtual",
     };
-    match token.serial {
-        Some(serial) => format!("token = {{ kind = \"{kind}\", serial = {serial} }}\n"),
-        None => format!("token = {{ kind = \"{kind}\" }}\n"),
+    let mut out = format!("token = {{ kind = \"{kind}\"");
+    let mut put = |name: &str, value: String| out.push_str(&format!(", {name} = {value}"));
+    if let Some(module) = &token.module {
+        put("module", quoted(module));
     }
+    if let Some(label) = &token.label {
+        put("label", quoted(label));
+    }
+    if let Some(serial) = &token.serial {
+        put("serial", serial.as_text().map_or_else(|| serial.to_string(), quoted));
+    }
+    if let Some(algorithm) = token.algorithm {
+        put("algorithm", quoted(algorithm.name()));
+    }
+    if let Some(id) = &token.key {
+        put("key", quoted(id));
+    }
+    if let Some(Claimed::Claimed) = token.attestation {
+        put("attestation", quoted("claimed"));
+    }
+    out.push_str(" }\n");
+    out
 }
 
 /// Everything about a holder but key and token.
@@ -307,7 +329,10 @@ fn stays(old: &Old<'_>) -> String {
 }
 
 fn renewed(wanted: &Carry<'_>, old: &Old<'_>, serials: &mut Serials) -> String {
-    let new = PlannedToken { kind: old.token.kind, serial: serials.next(wanted) };
+    // Behind a module the new key may be on the same token; whoever brings another edits the label.
+    let serial = if old.token.kind == TokenKind::Virtual { serials.next(wanted).map(Serial::from) } else { None };
+    let same = old.token.serial.filter(|_| old.token.label.is_none() && old.token.kind == TokenKind::Pkcs11);
+    let new = PlannedToken { serial: serial.or(same), key: None, ..old.token.clone() };
     format!(
         "# {} makes a key on a new token; the old key is under [[leaving]].\n{}{}\n",
         old.handle,
@@ -325,7 +350,7 @@ fn added(wanted: &Carry<'_>, old: &[Old<'_>], serials: &mut Serials) -> Result<S
     let kind = if wanted.rehearsal { TokenKind::Virtual } else { TokenKind::Yubikey };
     let mut out = String::new();
     for [handle, name, organisation, country] in new {
-        let token = token(&PlannedToken { kind, serial: serials.next(wanted) });
+        let token = token(&PlannedToken { serial: serials.next(wanted).map(Serial::from), ..PlannedToken::of(kind) });
         let edit = if wanted.rehearsal { "" } else { "# This person does not exist: put yours in their place.\n" };
         out.push_str(&format!(
             "{edit}[[holders]]\nhandle = \"{handle}\"\nname = \"{name}\"\norganisation = \"{organisation}\"\ncountry = \"{country}\"\n{token}\n"
@@ -379,7 +404,9 @@ struct Serials(u32);
 
 impl Serials {
     fn of(wanted: &Carry<'_>, old: &[Old<'_>]) -> Self {
-        Self(old.iter().filter_map(|old| old.token.serial).max().unwrap_or(90_000_000).max(wanted.used_serial))
+        Self(
+            old.iter().filter_map(|old| old.token.serial?.number()).max().unwrap_or(90_000_000).max(wanted.used_serial),
+        )
     }
 
     fn next(&mut self, wanted: &Carry<'_>) -> Option<u32> {

@@ -5,7 +5,7 @@
 //! 2. Nothing is decided by the clock of this machine: without `now`, nothing is said about the past.
 //! 3. Findings come in the order of the checks below, and by holder in the order of the plan.
 
-use super::{Attestation, Plan, TokenKind, lint_follows};
+use super::{Attestation, KeyKind, Plan, TokenKind, lint_follows};
 use crate::check::{Check, Finding, Level};
 use crate::page::Text;
 use crate::text::Handle;
@@ -317,9 +317,44 @@ fn tokens(plan: &Plan, found: &mut Vec<Finding>) {
             }
             _ => {}
         }
-        if makes && token.kind == TokenKind::Pkcs11 && policy.attestation == Attestation::Required {
-            let hint = "attestation = \"optional\", which everybody who verifies is told, or a YubiKey";
+        // What was said of a key when it was made is not said again.
+        if !makes {
+            continue;
+        }
+        key_kind(plan.key_kind(token), token.kind, &mut report);
+        if token.kind.attests() {
+            continue;
+        }
+        if token.attestation.is_some() {
+            let what = "the key is taken on its module's claim, which proves nothing; everybody who verifies is told";
+            report(Level::Warning, what, "a YubiKey attests its key");
+        } else if policy.attestation == Attestation::Required {
+            let hint = "attestation = \"claimed\" for this token, which everybody who verifies is told, or a YubiKey";
             report(Level::Refused, "a token behind PKCS#11 cannot attest its key, and attestation is required", hint);
+        }
+        if token.key.is_some() {
+            let what = "the key was made before the ceremony, and nobody here saw that it has no copy";
+            report(Level::Warning, what, "leave `key` out, and the ceremony generates one where the module can");
+        }
+    }
+}
+
+/// Whether tokens of this kind make such keys, and whether clients understand them.
+fn key_kind(key: KeyKind, token: TokenKind, report: &mut impl FnMut(Level, &str, &str)) {
+    match key {
+        KeyKind::EcdsaP256 => {}
+        KeyKind::Ed25519 if !token.attests() => {}
+        KeyKind::Ed25519 => {
+            let what = "an Ed25519 key: tokens of this kind make ECDSA P-256 keys here";
+            report(Level::Refused, what, "algorithm = \"ecdsa-p256\"");
+        }
+        KeyKind::EcdsaP384 => {
+            let what = "an ECDSA P-384 key: one such key, and clients built on tough refuse the whole root";
+            report(Level::Refused, what, "algorithm = \"ecdsa-p256\" or \"ed25519\"");
+        }
+        KeyKind::RsaPss3072 => {
+            let what = "an RSA key: clients understand it, but this version proposes no root with one";
+            report(Level::Refused, what, "algorithm = \"ecdsa-p256\" or \"ed25519\"");
         }
     }
 }

@@ -12,6 +12,8 @@ pub mod template;
 
 use crate::attestation::AdvisoryName;
 use crate::digest::Digest;
+use crate::key::Algorithm;
+use crate::serial::Serial;
 use crate::text::Handle;
 use crate::time::Timestamp;
 use alloc::collections::BTreeSet;
@@ -152,7 +154,38 @@ pub struct TokenPolicy {
 #[serde(rename_all = "kebab-case")]
 pub enum KeyKind {
     /// ECDSA over NIST P-256 with SHA-256.
+    #[serde(rename = "ecdsa-p256")]
     EcdsaP256,
+    /// Ed25519.
+    Ed25519,
+    /// ECDSA over NIST P-384 with SHA-384; the lint says why not.
+    #[serde(rename = "ecdsa-p384")]
+    EcdsaP384,
+    /// RSASSA-PSS with SHA-256, 3,072 bits; the lint says why not.
+    #[serde(rename = "rsa-pss-3072")]
+    RsaPss3072,
+}
+
+impl KeyKind {
+    /// As plans write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::EcdsaP256 => "ecdsa-p256",
+            Self::Ed25519 => "ed25519",
+            Self::EcdsaP384 => "ecdsa-p384",
+            Self::RsaPss3072 => "rsa-pss-3072",
+        }
+    }
+
+    /// The kind as the core knows it.
+    pub fn algorithm(self) -> Algorithm {
+        match self {
+            Self::EcdsaP256 => Algorithm::EcdsaP256,
+            Self::Ed25519 => Algorithm::Ed25519,
+            Self::EcdsaP384 => Algorithm::EcdsaP384,
+            Self::RsaPss3072 => Algorithm::RsaPss,
+        }
+    }
 }
 
 /// A policy that allows one answer today, and is written down so that people read it.
@@ -236,9 +269,39 @@ pub struct Leaving {
 pub struct PlannedToken {
     /// What it is.
     pub kind: TokenKind,
-    /// The serial number printed on it, where it is known beforehand.
+    /// The serial number printed on it, where it is known beforehand; a text for a PKCS#11 token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub serial: Option<u32>,
+    pub serial: Option<Serial>,
+    /// PKCS#11: the module's library by absolute path, or its name in the configuration of p11-kit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub module: Option<String>,
+    /// PKCS#11: the token's label.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// PKCS#11: the kind of key, where it is not that of [`TokenPolicy`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub algorithm: Option<KeyKind>,
+    /// PKCS#11: the id (`CKA_ID`, hexadecimal) of a key that was made before; without it a key is generated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// PKCS#11: that this token cannot attest its key, and what its module claims is taken instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attestation: Option<Claimed>,
+}
+
+/// What stands in for an attestation, written down so that people read it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Claimed {
+    /// The module's own claim, which proves nothing.
+    Claimed,
+}
+
+impl PlannedToken {
+    /// A token of this kind, of which nothing else is known.
+    pub fn of(kind: TokenKind) -> Self {
+        Self { kind, serial: None, module: None, label: None, algorithm: None, key: None, attestation: None }
+    }
 }
 
 /// The kinds of tokens.
@@ -251,6 +314,18 @@ pub enum TokenKind {
     Pkcs11,
     /// A seeded token of software, for rehearsals only.
     Virtual,
+}
+
+impl TokenKind {
+    /// Whether the vendor vouches for a key made on such a token. Where it does not, there is a claim of its module.
+    pub fn attests(self) -> bool {
+        !matches!(self, Self::Pkcs11)
+    }
+
+    /// Whether a ceremony replaces the secrets of such a token. Those of a PKCS#11 token are set with its own tools.
+    pub fn is_provisioned_here(self) -> bool {
+        !matches!(self, Self::Pkcs11)
+    }
 }
 
 /// Somebody who has a seat and no root key.
@@ -282,6 +357,11 @@ impl Plan {
     /// The frozen form: canonical JSON, whose SHA-256 opens the record.
     pub fn to_canonical(&self) -> Vec<u8> {
         crate::canonical::of(self)
+    }
+
+    /// The kind of key that this token makes or holds.
+    pub fn key_kind(&self, token: &PlannedToken) -> KeyKind {
+        token.algorithm.unwrap_or(self.tokens.algorithm)
     }
 
     /// The folder of the record, relative to the repository: `ceremony/<day>-<name>`.

@@ -7,7 +7,7 @@
 //!
 //! Whether the plan is wise is for [`super::lint`].
 
-use super::{FORMAT, Plan};
+use super::{FORMAT, Plan, PlannedToken, TokenKind};
 use crate::text;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -26,6 +26,11 @@ pub const MAX_HOLDERS: usize = 50;
 pub const MAX_PEOPLE: usize = 200;
 /// The longest line of an SSH public key, in bytes.
 pub const MAX_SSH: usize = 1000;
+
+/// The longest label of a PKCS#11 token, in bytes (`CK_TOKEN_INFO`).
+pub const MAX_LABEL: usize = 32;
+/// The longest path of a PKCS#11 module, in bytes.
+pub const MAX_PATH: usize = 1000;
 
 /// Why a text is not a plan, and where. The caller puts the name of the file before it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -247,6 +252,11 @@ fn form(plan: &Plan) -> Result<(), Fault> {
             return fault(path("country"), what, Some("ISO 3166-1 alpha-2, such as \"NL\""));
         }
         one_line(path("ssh"), holder.ssh.as_deref())?;
+        token(&holder.token).map_err(|(field, what, hint)| Fault {
+            path: path("token").into_iter().chain(field.map(Field)).collect(),
+            what,
+            hint: Some(hint),
+        })?;
     }
     if plan.leaving.len() > MAX_HOLDERS {
         return fault(alloc::vec![Field("leaving")], format!("more than {MAX_HOLDERS} keys leave"), None);
@@ -260,6 +270,60 @@ fn form(plan: &Plan) -> Result<(), Fault> {
         one_line(path("ssh"), person.ssh.as_deref())?;
     }
     Ok(())
+}
+
+/// What goes with a kind of token, and what does not: the field that is wrong, what is, and the hint.
+fn token(token: &PlannedToken) -> Result<(), (Option<&'static str>, String, &'static str)> {
+    let wrong = |field, what: &str, hint| Err((field, what.to_string(), hint));
+    if token.kind != TokenKind::Pkcs11 {
+        let only = [
+            ("module", token.module.is_some()),
+            ("label", token.label.is_some()),
+            ("algorithm", token.algorithm.is_some()),
+            ("key", token.key.is_some()),
+            ("attestation", token.attestation.is_some()),
+        ];
+        if let Some((field, _)) = only.into_iter().find(|(_, there)| *there) {
+            return wrong(Some(field), "only a token of kind \"pkcs11\" has this", "leave it out");
+        }
+        if token.serial.is_some_and(|serial| serial.number().is_none()) {
+            return wrong(Some("serial"), "the serial of such a token is a number", "write it without quotes");
+        }
+        return Ok(());
+    }
+    let Some(module) = &token.module else {
+        let what = "a PKCS#11 token needs its \"module\"";
+        return wrong(None, what, "the library by absolute path, or its name in the configuration of p11-kit");
+    };
+    if !is_module(module) {
+        let what = format!("\"{}\" is neither an absolute path nor a name of p11-kit's configuration", shown(module));
+        return Err((Some("module"), what, "such as \"/usr/lib/softhsm/libsofthsm2.so\" or \"softhsm2\""));
+    }
+    if token.serial.is_none() && token.label.is_none() {
+        return wrong(None, "a PKCS#11 token needs its \"label\" or its \"serial\"", "p11-kit list-modules shows both");
+    }
+    if token.serial.is_some_and(|serial| serial.as_text().is_none()) {
+        return wrong(Some("serial"), "the serial of a PKCS#11 token is a text", "write it in quotes");
+    }
+    if let Some(label) = &token.label
+        && (label.is_empty() || label.len() > MAX_LABEL || text::escape(label) != *label || label.trim() != label)
+    {
+        let what = format!("the label of a token is 1 to {MAX_LABEL} bytes without hidden characters");
+        return Err((Some("label"), what, "as `p11-kit list-modules` shows it"));
+    }
+    if token.key.as_deref().is_some_and(|id| !crate::claim::is_id(id)) {
+        let what = "the id of a key is 1 to 64 bytes in lower-case hexadecimal";
+        return wrong(Some("key"), what, "as `pkcs11-tool --list-objects` shows it");
+    }
+    Ok(())
+}
+
+/// Whether a text names a PKCS#11 module: an absolute path, or a name of p11-kit's configuration.
+pub fn is_module(text: &str) -> bool {
+    let named = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+    let name = (1..=64).contains(&text.len()) && text.bytes().all(named) && !text.starts_with('.');
+    let path = text.starts_with('/') && text.len() <= MAX_PATH && text::escape(text) == text;
+    name || path
 }
 
 /// Whether an SSH key could be one, for the lint to look at: one line, nothing hidden. Its comment is anybody's.
@@ -449,6 +513,41 @@ mod tests {
         refuses("country = \"NL\"", &alloc::format!("ssh = \"{long}\""), "\"xx", "at most 1000 bytes");
         let most = alloc::format!("ssh = \"{}\"", "x".repeat(MAX_SSH));
         assert!(Plan::from_toml(&text().replacen("country = \"NL\"", &most, 1)).is_ok());
+    }
+
+    #[test]
+    fn what_a_pkcs11_token_needs_and_others_may_not_have() {
+        let virtual_token = "{ kind = \"virtual\", serial = 90000001 }";
+        let with = |fields: &str| alloc::format!("{{ kind = \"pkcs11\"{fields} }}");
+        let module = ", module = \"softhsm2\"";
+        let needs = |fields: &str, at: &str, why: &str| refuses(virtual_token, &with(fields), at, why);
+        needs("", "{ kind = \"pkcs11\"", "holders[0].token: a PKCS#11 token needs its \"module\"");
+        needs(module, "{ kind = \"pkcs11\"", "holders[0].token: a PKCS#11 token needs its \"label\" or");
+        for path in ["lib/x.so", "../x", "", ".hidden", "a b"] {
+            let fields = alloc::format!(", label = \"a\", module = \"{path}\"");
+            needs(&fields, &alloc::format!("\"{path}\" }}"), "holders[0].token.module: ");
+        }
+        let fields = alloc::format!("{module}, serial = 7");
+        needs(&fields, "7 }", "holders[0].token.serial: the serial of a PKCS#11 token is a text; hint: write it in");
+        let fields = alloc::format!("{module}, label = \"{}\"", "x".repeat(33));
+        needs(&fields, "\"xxx", "holders[0].token.label: ");
+        let fields = alloc::format!("{module}, label = \"a\", key = \"0A\"");
+        needs(&fields, "\"0A\"", "holders[0].token.key: ");
+        let fields = alloc::format!("{module}, label = \"a\", attestation = \"required\"");
+        needs(&fields, "\"required\" }", "unknown value \"required\"");
+        let all = alloc::format!(
+            "{module}, label = \"a\", serial = \"0a1b\", algorithm = \"ed25519\", key = \"0a\", attestation = \"claimed\""
+        );
+        let plan = Plan::from_toml(&text().replacen(virtual_token, &with(&all), 1)).unwrap();
+        assert_eq!(Plan::from_json(&plan.to_canonical()), Ok(plan));
+
+        for field in ["module = \"/x\"", "label = \"a\"", "algorithm = \"ed25519\"", "key = \"0a\""] {
+            let token = alloc::format!("{{ kind = \"virtual\", {field} }}");
+            let value = field.split(" = ").nth(1).unwrap();
+            refuses(virtual_token, &token, &alloc::format!("{value} }}"), "only a token of kind \"pkcs11\" has this");
+        }
+        refuses(virtual_token, "{ kind = \"yubikey\", serial = \"7\" }", "\"7\" }", "without quotes");
+        refuses(virtual_token, "{ kind = \"yubikey\", serial = -7 }", "-7 }", "a serial: a number of 32 bits");
     }
 
     #[test]

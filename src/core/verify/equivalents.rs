@@ -11,6 +11,7 @@ use super::record::Held;
 use super::trust_root::{History, Options};
 use crate::digest::Digest;
 use crate::event::Deed;
+use crate::key::{Algorithm, PublicKey};
 use crate::metadata::targets::Targets;
 use crate::metadata::{Metadata, Role};
 use crate::ssh::EVENT_NAMESPACE;
@@ -28,7 +29,7 @@ const SIGNATURE: &str =
 /// Compares `signed` of a published file with a payload, whose strings hold line breaks as they are.
 const SAME: &str = r#"import json, sys; a, b = (json.loads(open(f, encoding="utf-8").read(), strict=False) for f in sys.argv[1:]); sys.exit(a["signed"] != b)"#;
 /// Compares the keys of the role root with files.
-const KEYS: &str = r#"import json, sys; r = json.load(open(sys.argv[1]))["signed"]; sys.exit({r["keys"][i]["keyval"]["public"] for i in r["roles"]["root"]["keyids"]} != {open(f).read() for f in sys.argv[2:]})"#;
+const KEYS: &str = r#"import base64, json, sys; r = json.load(open(sys.argv[1]))["signed"]; hx = lambda p: base64.b64decode(p.split("\n")[1])[12:].hex() if len(p) < 120 else p; sys.exit({r["keys"][i]["keyval"]["public"] for i in r["roles"]["root"]["keyids"]} != {hx(open(f).read()) for f in sys.argv[2:]})"#;
 /// Writes the SSH keys of a plan as a file of allowed signers.
 const SIGNERS: &str = r#"import json, sys; p = json.load(open(sys.argv[1])); print(*[w["handle"] + " " + " ".join(w["ssh"].split()[:2]) for w in p["holders"] + p.get("people", []) if w.get("ssh")], sep="\n")"#;
 
@@ -110,6 +111,16 @@ fn payloads(held: &Held, published: Option<&Published>, places: &BTreeMap<Digest
                 [key] => key.clone(),
                 keys => format!("$(ls {} 2>/dev/null | head -n 1)", keys.join(" ")),
             };
+            if held.ceremony.holders.values().filter_map(|state| state.key.as_ref()).any(is_ed25519) {
+                // `openssl dgst` does not know Ed25519, and `pkeyutl` wants files.
+                lines.push(format!(
+                    "(t=$(mktemp) && for s in {folder}/*-*.json; do n=${{s##*/}}; k=$(echo {key}); \
+                     python3 -c '{SIGNATURE}' \"$s\" > \"$t\" && if openssl pkey -pubin -in \"$k\" -noout -text | grep -q ED25519; \
+                     then openssl pkeyutl -verify -rawin -pubin -inkey \"$k\" -sigfile \"$t\" -in {folder}/payload.json; else \
+                     openssl dgst -sha256 -verify \"$k\" -signature \"$t\" {folder}/payload.json; fi || exit 1; done)"
+                ));
+                continue;
+            }
             lines.push(format!(
                 "(for s in {folder}/*-*.json; do n=${{s##*/}}; python3 -c '{SIGNATURE}' \"$s\" | openssl dgst -sha256 \
                  -verify {key} -signature /dev/stdin {folder}/payload.json || exit 1; done)"
@@ -130,6 +141,10 @@ fn payloads(held: &Held, published: Option<&Published>, places: &BTreeMap<Digest
     let Some(files) = files else { return };
     lines.push(format!("# the keys of root {} are those of the record", root.version()));
     lines.push(format!("python3 -c '{KEYS}' root/{}.root.json {}", root.version(), files.join(" ")));
+}
+
+fn is_ed25519(key: &PublicKey) -> bool {
+    key.algorithm() == Algorithm::Ed25519
 }
 
 fn keys(held: &Held, look: &Look<'_>, lines: &mut Vec<String>) {

@@ -5,26 +5,31 @@
 //!    proposal puts into the root.
 //! 2. Where the plan requires attestations, whatever an attestation fails refuses. Where it does not, a key without a
 //!    valid one is shown as not attested, in the headline. A rehearsal's attestation is never accepted in production.
+//! 3. A token that cannot attest has a claim of its module, which is compared with the record and shown as a claim, in the
+//!    headline too.
 
 use super::look::Look;
 use super::record::Held;
+use super::report::Evidence;
 use crate::attestation::anchor::{Anchors, certificate_from_pem, certificate_to_pem};
 use crate::attestation::verify::{Examined, Expected, examine};
 use crate::check::{Check, Level};
+use crate::claim::{self, Claim, Origin};
 use crate::event::{Deed, TokenFacts};
 use crate::key::PublicKey;
 use crate::plan::Attestation;
 use crate::text::Handle;
-use alloc::collections::BTreeSet;
+use alloc::collections::BTreeMap;
 use alloc::format;
+use alloc::string::ToString;
 use alloc::vec::Vec;
 
 /// The signing slot.
 const SLOT: &str = "9c";
 
-/// Looks at every key of the record; the holders whose attestation holds.
-pub(super) fn look(look: &mut Look<'_>, held: &Held, anchors: &Anchors) -> BTreeSet<Handle> {
-    let mut attested = BTreeSet::new();
+/// Looks at every key of the record; what speaks for each holder's key.
+pub(super) fn look(look: &mut Look<'_>, held: &Held, anchors: &Anchors) -> BTreeMap<Handle, Evidence> {
+    let mut evidence = BTreeMap::new();
     let mut keys = 0usize;
     for logged in &held.record.events {
         let Deed::Generated { holder, .. } = &logged.event.deed else { continue };
@@ -33,20 +38,59 @@ pub(super) fn look(look: &mut Look<'_>, held: &Held, anchors: &Anchors) -> BTree
             continue;
         };
         keys += 1;
-        if one(look, held, anchors, holder, key, token) {
-            attested.insert(holder.clone());
-        }
+        let (holds, kind) = match token.kind.attests() {
+            true => (one(look, held, anchors, holder, key, token), Evidence::Attested),
+            false => (claimed(look, held, holder, key, token), Evidence::Claimed),
+        };
+        evidence.insert(holder.clone(), if holds { kind } else { Evidence::Nothing });
     }
+    let count = |kind| evidence.values().filter(|found| **found == kind).count();
+    let (attested, claimed) = (count(Evidence::Attested), count(Evidence::Claimed));
     let dir = &held.record.dir;
-    look.checked.push(format!(
-        "{dir}: {keys} keys, {} attested down from a pinned anchor and bound to the token",
-        attested.len()
-    ));
-    let without = keys - attested.len();
+    look.checked
+        .push(format!("{dir}: {keys} keys, {attested} attested down from a pinned anchor and bound to the token"));
+    if claimed > 0 {
+        look.checked.push(format!("{dir}: {claimed} claims of PKCS#11 modules, compared with key and token"));
+        look.not_checked.push(format!(
+            "{dir}: whether {claimed} keys are on a token at all; their PKCS#11 modules claim it, and nobody attests it"
+        ));
+        let keys = if claimed == 1 { "1 key" } else { &format!("{claimed} keys") };
+        look.caveats.push(format!("{keys} of {dir} claimed by a PKCS#11 module, not attested"));
+    }
+    let without = keys - attested - claimed;
     if without > 0 && held.record.plan.tokens.attestation == Attestation::Optional {
         look.caveats.push(format!("{without} keys of {dir} are not attested"));
     }
-    attested
+    evidence
+}
+
+/// Whether the claim about this key is there, is about this key, and says what it should.
+fn claimed(look: &mut Look<'_>, held: &Held, holder: &Handle, key: &PublicKey, token: &TokenFacts) -> bool {
+    let path = format!("{}/{}", held.ceremony.key_dir(holder, key.fingerprint()), claim::FILE);
+    let Some(bytes) = look.bytes(&path) else {
+        let what = "it is missing, so not even its module says where the key is";
+        look.refuse(Check::ClaimForm, &path, what).hint = Some("ask the holder for it".into());
+        return false;
+    };
+    let claim = match Claim::from_bytes(bytes) {
+        Ok(claim) => claim,
+        Err(fault) => {
+            look.refuse(Check::ClaimForm, &path, fault.to_string()).hint = Some("restore it from git".into());
+            return false;
+        }
+    };
+    let plan = &held.record.plan;
+    let origin = Origin::planned(plan, holder);
+    let planned = plan.holder(holder).map(|holder| plan.key_kind(&holder.token).algorithm());
+    if planned.is_some_and(|planned| planned != key.algorithm()) {
+        let what = format!("the key is {}, and the plan has another kind", key.algorithm());
+        look.refuse(Check::ClaimBound, &path, what);
+        return false;
+    }
+    let findings = claim::examine(&claim, &claim::Expected { key, token, origin }, &path);
+    let holds = findings.iter().all(|finding| finding.level < Level::Refused);
+    look.findings.extend(findings);
+    holds
 }
 
 /// Whether the attestation of this key holds.
@@ -82,9 +126,13 @@ fn one(
         }
     }
     let [slot, device] = certificates.as_slice() else { return false };
+    let Some(serial) = token.serial.number() else {
+        look.find(level, Check::AttSerial, &folder, "the token's serial in the record is not a number");
+        return false;
+    };
     let expected = Expected {
         key,
-        serial: token.serial,
+        serial,
         slot: SLOT,
         minimum_firmware: plan.tokens.minimum_firmware,
         rehearsal: plan.rehearsal,

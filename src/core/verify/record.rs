@@ -141,7 +141,13 @@ fn may_name(event: &Event, inside: Option<&str>, file: &str, record: &Record) ->
     match (&event.deed, inside) {
         (Deed::Generated { holder, fingerprint, .. }, Some(inside)) => {
             let name = inside.strip_prefix(&key_dir(holder, fingerprint)).unwrap_or_default();
-            matches!(name, "/public.pem" | "/attestation-9c.pem" | "/f9-intermediate.pem" | "/claim.json")
+            let attests = record.plan.holder(holder).is_none_or(|holder| holder.token.kind.attests());
+            match name {
+                "/public.pem" => true,
+                "/attestation-9c.pem" | "/f9-intermediate.pem" => attests,
+                "/claim.json" => !attests,
+                _ => false,
+            }
         }
         (Deed::Proposed { root, targets, .. }, Some(inside)) => {
             let online = [&record.plan.snapshot.key, &record.plan.timestamp.key];

@@ -10,6 +10,7 @@
 use crate::check::{Finding, Level};
 use crate::digest::Digest;
 use crate::json::Value;
+use crate::serial::Serial;
 use crate::time::Timestamp;
 use crate::words;
 use alloc::collections::BTreeMap;
@@ -48,6 +49,17 @@ pub enum Verdict {
     Consistent,
     /// Everything fits together, and is what is known from elsewhere.
     Verified,
+}
+
+/// What speaks for a holder's key, besides the record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Evidence {
+    /// Nothing that holds.
+    Nothing,
+    /// A PKCS#11 module says where the key is; nobody vouches for the module.
+    Claimed,
+    /// The token attested it, and its vendor vouches for the token.
+    Attested,
 }
 
 /// What the trust root is.
@@ -94,9 +106,9 @@ pub struct HolderLine {
     /// The key fingerprint, once there is a key.
     pub fingerprint: Option<Digest>,
     /// The serial number of the token, as the record has it.
-    pub serial: Option<u32>,
-    /// Whether the attestation holds.
-    pub attested: bool,
+    pub serial: Option<Serial>,
+    /// What speaks for the key.
+    pub evidence: Evidence,
     /// Whether both signatures are there and verify.
     pub signed: bool,
 }
@@ -187,8 +199,9 @@ impl Facts {
                 ("handle", holder.handle.as_str().into()),
                 ("name", holder.name.as_str().into()),
                 ("fingerprint", fingerprint),
-                ("serial", holder.serial.map_or(Value::Null, |serial| u64::from(serial).into())),
-                ("attested", Value::Bool(holder.attested)),
+                ("serial", holder.serial.map_or(Value::Null, |serial| serial.to_value())),
+                ("attested", Value::Bool(holder.evidence == Evidence::Attested)),
+                ("claimed", Value::Bool(holder.evidence == Evidence::Claimed)),
                 ("signed", Value::Bool(holder.signed)),
             ])
         };

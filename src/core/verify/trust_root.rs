@@ -11,7 +11,7 @@ use super::look::Look;
 use super::proposed::Proposed;
 use super::published::Published;
 use super::record::{Held, keys_lying_in};
-use super::report::{Facts, HolderLine, RecordLine, Report, RootLine, Verdict};
+use super::report::{Evidence, Facts, HolderLine, RecordLine, Report, RootLine, Verdict};
 use super::{keys, names, proposed, published, record, rivals};
 use crate::attestation::anchor::Anchors;
 use crate::check::Check;
@@ -93,7 +93,8 @@ pub fn verify_trust_root(tree: &Tree, options: &Options<'_>, verifier: &dyn Veri
     let anchors = Anchors::pinned();
     let mut all: Vec<Held> = dirs.iter().filter_map(|dir| record::look(&mut look, dir)).collect();
     all.sort_by_key(|held| (held.record.last_time(), held.record.dir.clone()));
-    let attested: Vec<BTreeSet<Handle>> = all.iter().map(|held| keys::look(&mut look, held, &anchors)).collect();
+    let evidence: Vec<BTreeMap<Handle, Evidence>> =
+        all.iter().map(|held| keys::look(&mut look, held, &anchors)).collect();
     let proposals: Vec<Option<Proposed>> = all.iter().map(|held| proposed::look(&mut look, held)).collect();
 
     let published = published::look(&mut look, &all);
@@ -128,7 +129,7 @@ pub fn verify_trust_root(tree: &Tree, options: &Options<'_>, verifier: &dyn Veri
     let rehearsal = rehearsal(&mut look, &dirs, published.as_ref());
     let anchored = anchor(&mut look, published.as_ref());
 
-    let facts = facts(tree, &dirs, &all, &attested, &proposals, published.as_ref(), anchored);
+    let facts = facts(tree, &dirs, &all, &evidence, &proposals, published.as_ref(), anchored);
     let equivalents = equivalents(&all, published.as_ref(), options, &look);
     limits(&mut look, published.as_ref());
     let verdict = match (look.refused(), anchored) {
@@ -298,7 +299,7 @@ fn facts(
     tree: &Tree,
     dirs: &[String],
     all: &[Held],
-    attested: &[BTreeSet<Handle>],
+    evidence: &[BTreeMap<Handle, Evidence>],
     proposals: &[Option<Proposed>],
     published: Option<&Published>,
     anchored: Option<u64>,
@@ -323,12 +324,14 @@ fn facts(
             ("targets".to_string(), targets.metadata().version(), targets.metadata().expires()),
         ]);
     }
-    // A key that is kept was attested where it was made.
-    let keys_of = |(held, attested): (&Held, &BTreeSet<Handle>)| {
-        let key = |handle| held.ceremony.holders.get(handle).and_then(|state| state.key.clone());
-        attested.iter().filter_map(key).collect::<Vec<_>>()
+    // What speaks for a key that is kept is where it was made.
+    let keys_of = |(held, evidence): (&Held, &BTreeMap<Handle, Evidence>)| {
+        let of = |(handle, evidence): (&Handle, &Evidence)| {
+            Some((held.ceremony.holders.get(handle)?.key.clone()?, *evidence))
+        };
+        evidence.iter().filter_map(of).collect::<Vec<_>>()
     };
-    let proved: BTreeSet<PublicKey> = all.iter().zip(attested).flat_map(keys_of).collect();
+    let known: BTreeMap<PublicKey, Evidence> = all.iter().zip(evidence).flat_map(keys_of).collect();
     for (held, proposed) in all.iter().zip(proposals) {
         for holder in &held.record.plan.holders {
             let state = held.ceremony.holders.get(&holder.handle);
@@ -341,7 +344,7 @@ fn facts(
                     Some(token) => Some(token.serial),
                     None => state.filter(|state| state.kept).and(holder.token.serial),
                 },
-                attested: state.and_then(|state| state.key.as_ref()).is_some_and(|key| proved.contains(key)),
+                evidence: state.and_then(|state| known.get(state.key.as_ref()?).copied()).unwrap_or(Evidence::Nothing),
                 signed: proposed.as_ref().is_some_and(|proposed| proposed.signed.contains(&holder.handle)),
             });
         }

@@ -39,7 +39,12 @@ pub(super) fn state(token: &mut YubiKey) -> Result<TokenState, TokenError> {
     let (pin_is_default, pin_tries) = counter(token, ManagementSlotId::Pin)?;
     let puk = counter(token, ManagementSlotId::Puk)?;
     let (management, _) = management(token)?;
-    Ok(TokenState { pin_is_default, pin_tries, puk: Some(puk), management_key_is_default: Some(management) })
+    Ok(TokenState {
+        pin_is_default,
+        pin_tries: pin_tries.into(),
+        puk: Some(puk),
+        management_key_is_default: Some(management),
+    })
 }
 
 /// Whether the management key is the factory's, and its kind.
@@ -57,7 +62,7 @@ fn management(token: &mut YubiKey) -> Result<(bool, MgmAlgorithmId), TokenError>
 pub(super) fn present(token: &mut YubiKey, pin: &[u8]) -> Result<(), TokenError> {
     let (_, tries) = counter(token, ManagementSlotId::Pin)?;
     if tries <= 1 {
-        return Err(TokenError::PinBlocked { tries });
+        return Err(TokenError::PinBlocked { tries: tries.into() });
     }
     token.verify_pin(pin).map_err(|error| wrong(&error, Typed::Pin))
 }
@@ -65,9 +70,9 @@ pub(super) fn present(token: &mut YubiKey, pin: &[u8]) -> Result<(), TokenError>
 /// The error of a call that took a PIN or PUK.
 fn wrong(error: &Error, which: Typed) -> TokenError {
     match (error, which) {
-        (Error::WrongPin { tries }, Typed::Pin) => TokenError::WrongPin { tries: *tries },
+        (Error::WrongPin { tries }, Typed::Pin) => TokenError::WrongPin { tries: (*tries).into() },
         (Error::WrongPin { tries }, Typed::Puk) => TokenError::WrongPuk { tries: *tries },
-        (Error::PinLocked, Typed::Pin) => TokenError::PinBlocked { tries: 0 },
+        (Error::PinLocked, Typed::Pin) => TokenError::PinBlocked { tries: 0.into() },
         (Error::PinLocked, Typed::Puk) => TokenError::PukBlocked { tries: 0 },
         // What remains is a status that the library has no name for: the new secret was refused.
         (Error::GenericError | Error::SizeError, _) => TokenError::Refused(
@@ -105,7 +110,7 @@ pub(super) fn provision(token: &mut YubiKey, secrets: &NewSecrets<'_>) -> Result
     }
     let (is_factory, tries) = counter(token, ManagementSlotId::Pin)?;
     if tries <= 1 {
-        return Err(TokenError::PinBlocked { tries });
+        return Err(TokenError::PinBlocked { tries: tries.into() });
     }
     if is_factory {
         token.change_pin(FACTORY_PIN, pin).map_err(|error| wrong(&error, Typed::Pin))?;

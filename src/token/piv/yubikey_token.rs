@@ -87,7 +87,7 @@ impl YubikeyTokens {
                 token.check_firmware()?;
                 Ok(token)
             }
-            (None, Some(wanted), [found]) => Err(TokenError::Wrong { found: *found, wanted }),
+            (None, Some(wanted), [found]) => Err(TokenError::Wrong { found: (*found).into(), wanted: wanted.into() }),
             (None, Some(wanted), [_, _, ..]) => {
                 let found = serials.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
                 Err(TokenError::Unready {
@@ -115,7 +115,7 @@ impl Tokens for YubikeyTokens {
         if wanted.kind != TokenKind::Yubikey {
             return Err(TokenError::Refused(format!("the token of {} is planned to be no YubiKey", wanted.holder)));
         }
-        Ok(Box::new(self.open_serial(wanted.serial)?))
+        Ok(Box::new(self.open_serial(wanted.serial.and_then(|serial| serial.number()))?))
     }
 }
 
@@ -237,7 +237,8 @@ impl Token for YubikeyToken {
         let (major, minor, patch) = self.firmware();
         TokenFacts {
             kind: TokenKind::Yubikey,
-            serial: self.serial(),
+            serial: self.serial().into(),
+            label: None,
             model: format!("YubiKey {major}"),
             firmware: format!("{major}.{minor}.{patch}"),
         }

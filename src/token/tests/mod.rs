@@ -16,6 +16,7 @@ use trustroot_core::plan::{
     TokenPolicy,
 };
 use trustroot_core::review::{Review, Reviewed, Root, Targets};
+use trustroot_core::serial::Serial;
 use trustroot_core::text::Handle;
 use trustroot_core::time::Timestamp;
 use zeroize::Zeroizing;
@@ -53,14 +54,14 @@ fn plan(rehearsal: bool) -> Plan {
     let day = |text| Timestamp::from_day(text).unwrap();
     let role = || KeyedRole { threshold: 1, expires: day("2027-01-01") };
     let online = || OnlineRole { key: handle("online"), keeps: None, before: None, expires: day("2026-12-01") };
-    let holder = |name: &str, kind, serial| Holder {
+    let holder = |name: &str, kind, serial: Option<u32>| Holder {
         handle: handle(name),
         name: name.to_owned(),
         organisation: None,
         country: None,
         term_ends: None,
         key: None,
-        token: PlannedToken { kind, serial },
+        token: PlannedToken { serial: serial.map(Serial::from), ..PlannedToken::of(kind) },
         ssh: None,
     };
     Plan {
@@ -102,7 +103,7 @@ fn tokens(folder: &Path, faults: &[&str]) -> VirtualTokens {
 }
 
 fn wanted(holder: &str) -> Wanted {
-    Wanted { holder: handle(holder), kind: TokenKind::Virtual, serial: None }
+    Wanted { holder: handle(holder), kind: TokenKind::Virtual, serial: None, pkcs11: None }
 }
 
 fn open(tokens: &mut VirtualTokens, holder: &str) -> Box<dyn Token> {

@@ -34,7 +34,7 @@ fn keys_that_openssl_made_sign() {
         assert_eq!(key.public().algorithm(), algorithm);
         let public = openssl(folder.path(), &["pkey", "-in", name, "-pubout"]);
         assert_eq!(String::from_utf8(public.stdout).unwrap(), key.public().to_pem());
-        let signature = key.sign(&payload()).unwrap();
+        let signature = key.sign(&payload(), None).unwrap();
         assert!(verifies(key.public(), payload().bytes(), &signature));
         // Through a symbolic link as well.
         let link = folder.path().join(format!("link-{name}"));

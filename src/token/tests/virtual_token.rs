@@ -1,6 +1,7 @@
 //! A virtual token as a model of a YubiKey: PIN, slot, signatures, faults, and what survives a restart.
 
 use super::*;
+use crate::seams::Tries;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -26,10 +27,10 @@ fn a_whole_sitting() {
     let mut tokens = tokens(folder.path(), &[]);
     let mut token = open(&mut tokens, "bob");
     let facts = token.facts();
-    assert_eq!((facts.serial, facts.firmware.as_str()), (20_000_002, "5.7.4"));
+    assert_eq!((facts.serial, facts.firmware.as_str()), (20_000_002.into(), "5.7.4"));
     assert!(facts.model.contains("REHEARSAL"));
     let state = token.state().unwrap();
-    assert_eq!((state.pin_is_default, state.pin_tries), (true, 3));
+    assert_eq!((state.pin_is_default, state.pin_tries), (true, Tries::Left(3)));
     assert!(matches!(error(token.attest()), TokenError::NoKey));
     let (root, targets) = reviewed();
     assert!(matches!(error(token.sign_root(&root, &pin("123456"))), TokenError::NoKey));
@@ -71,17 +72,20 @@ fn each_signature_needs_the_pin_and_the_last_try_is_kept() {
     let (mut token, _) = enrolled(&mut tokens, "bob");
     let (root, targets) = reviewed();
     token.sign_root(&root, &pin(PIN)).unwrap();
-    assert!(matches!(error(token.sign_targets(&targets, &pin("000000"))), TokenError::WrongPin { tries: 2 }));
+    assert!(matches!(
+        error(token.sign_targets(&targets, &pin("000000"))),
+        TokenError::WrongPin { tries: Tries::Left(2) }
+    ));
     // The right PIN gives the tries back.
     token.sign_targets(&targets, &pin(PIN)).unwrap();
-    assert_eq!(token.state().unwrap().pin_tries, 3);
-    assert!(matches!(error(token.sign_root(&root, &pin("000000"))), TokenError::WrongPin { tries: 2 }));
-    assert!(matches!(error(token.sign_root(&root, &pin("000000"))), TokenError::WrongPin { tries: 1 }));
+    assert_eq!(token.state().unwrap().pin_tries, Tries::Left(3));
+    assert!(matches!(error(token.sign_root(&root, &pin("000000"))), TokenError::WrongPin { tries: Tries::Left(2) }));
+    assert!(matches!(error(token.sign_root(&root, &pin("000000"))), TokenError::WrongPin { tries: Tries::Left(1) }));
     // Not even the right one is presented now, and unplugging changes nothing.
-    assert!(matches!(error(token.sign_root(&root, &pin(PIN))), TokenError::PinBlocked { tries: 1 }));
+    assert!(matches!(error(token.sign_root(&root, &pin(PIN))), TokenError::PinBlocked { tries: Tries::Left(1) }));
     drop(token);
     let mut token = open(&mut tokens, "bob");
-    assert!(matches!(error(token.sign_root(&root, &pin(PIN))), TokenError::PinBlocked { tries: 1 }));
+    assert!(matches!(error(token.sign_root(&root, &pin(PIN))), TokenError::PinBlocked { tries: Tries::Left(1) }));
 }
 
 #[test]
@@ -110,11 +114,14 @@ fn another_process_finds_the_token_as_it_was() {
     let mut tokens = tokens(folder.path(), &[]);
     let serial = tokens.serial(&handle("alice")).unwrap();
     assert!((90_000_000..100_000_000).contains(&serial));
-    let mut token = tokens.open(&Wanted { serial: Some(serial), ..wanted("alice") }).unwrap();
+    let mut token = tokens.open(&Wanted { serial: Some(serial.into()), ..wanted("alice") }).unwrap();
     assert_eq!(occupied(&mut *token), key);
     token.sign_root(&reviewed().0, &pin(PIN)).unwrap();
-    let wrong = error(tokens.open(&Wanted { serial: Some(7), ..wanted("alice") }));
-    assert!(matches!(wrong, TokenError::Wrong { found, wanted: 7 } if found == serial), "{wrong}");
+    let wrong = error(tokens.open(&Wanted { serial: Some(7.into()), ..wanted("alice") }));
+    assert!(
+        matches!(wrong, TokenError::Wrong { found, wanted } if (found, wanted) == (serial.into(), 7.into())),
+        "{wrong}"
+    );
 }
 
 #[test]
@@ -147,7 +154,10 @@ fn absent_and_wrong_fire_once() {
     open(&mut tokens, "alice");
     assert!(matches!(error(tokens.open(&wanted("bob"))), TokenError::Absent(_)));
     let wrong = error(tokens.open(&wanted("bob")));
-    assert!(matches!(wrong, TokenError::Wrong { found, wanted: 20_000_002 } if found != 20_000_002), "{wrong}");
+    assert!(
+        matches!(wrong, TokenError::Wrong { found, wanted } if wanted == 20_000_002.into() && found != wanted),
+        "{wrong}"
+    );
     open(&mut tokens, "bob");
 }
 
@@ -158,7 +168,7 @@ fn a_token_pulled_mid_sign_answers_nothing_until_it_is_opened_again() {
     let mut token = open(&mut tokens, "bob");
     assert!(matches!(
         error(token.provision(&NewSecrets { pin: &pin(PIN), puk: None })),
-        TokenError::WrongPin { tries: 2 }
+        TokenError::WrongPin { tries: Tries::Left(2) }
     ));
     drop(token);
     let (mut token, key) = enrolled(&mut tokens, "bob");

@@ -234,7 +234,7 @@ fn people_are_different() {
                 plan.holders[1].ssh = Some(ED25519.replace("a comment", "another"));
             }),
         ),
-        ("bob", Box::new(|plan| (0..2).for_each(|i| plan.holders[i].token.serial = Some(7)))),
+        ("bob", Box::new(|plan| (0..2).for_each(|i| plan.holders[i].token.serial = Some(7.into())))),
         (
             "alice",
             Box::new(|plan| {

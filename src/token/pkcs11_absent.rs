@@ -1,0 +1,42 @@
+//! What stands in for PKCS#11 in a build without it: it says so when such a token is asked for.
+
+use trustroot_core::pkcs11_uri::Pkcs11Uri;
+
+use crate::seams::{OnlineKey, Token, TokenError, Tokens, Wanted};
+
+fn absent() -> TokenError {
+    TokenError::Refused(
+        "this build has no PKCS#11: it was made without the feature `pkcs11` (cargo build --features pkcs11)"
+            .to_owned(),
+    )
+}
+
+/// No token of any module.
+#[derive(Default)]
+pub struct Pkcs11Tokens;
+
+impl Pkcs11Tokens {
+    /// Nothing to load.
+    pub fn new() -> Self {
+        Self
+    }
+}
+
+impl Tokens for Pkcs11Tokens {
+    fn open(&mut self, _: &Wanted) -> Result<Box<dyn Token>, TokenError> {
+        Err(absent())
+    }
+}
+
+/// No online key.
+pub struct Pkcs11OnlineKey;
+
+impl Pkcs11OnlineKey {
+    /// Always an error.
+    ///
+    /// # Errors
+    /// That this build has no PKCS#11.
+    pub fn open(_: &Pkcs11Uri) -> Result<Box<dyn OnlineKey>, TokenError> {
+        Err(absent())
+    }
+}
