@@ -19,13 +19,15 @@ use trustroot_core::tree::Entry;
 use trustroot_core::verify::roots::root_number;
 
 use super::attestation::{Wanted, verdict};
-use super::show::state_lines;
+use super::show::{state_lines, tries_json};
 use super::verify::Advisories;
 use super::{Attest, One, Provision};
 use crate::cli::failure::{Failure, Kind};
 use crate::cli::print;
 use crate::ledger::Reading;
-use crate::seams::{Answer, Audience as _, Form, NewSecrets, Pin, Question, SlotState, Token, TokenError, TokenState};
+use crate::seams::{
+    Answer, Audience as _, Form, NewSecrets, Pin, Question, SlotState, Token, TokenError, TokenState, Tries,
+};
 use crate::token::no_core_dumps;
 use crate::token::piv::{YubikeyToken, YubikeyTokens};
 use crate::ui::{Terminal, report};
@@ -58,11 +60,11 @@ impl Desk {
     }
 
     /// A secret: a new one, typed twice, or the one that is set.
-    fn secret(&mut self, name: &'static str, new: bool, tries: u8) -> Result<Pin, Failure> {
+    fn secret(&mut self, name: &'static str, new: bool, tries: impl Into<Tries>) -> Result<Pin, Failure> {
         let serial = self.token.serial();
         let prompt = match new {
             true => format!("A new {name} for token {serial}: 6 to 8 letters, digits or signs"),
-            false => format!("The {name} of token {serial}; tries left: {tries}"),
+            false => format!("The {name} of token {serial}; tries left: {}", tries.into()),
         };
         let question = self.question(if new { "new" } else { "secret" }, prompt, Form::Secret { min: 6, max: 8 })?;
         Ok(self.terminal.secret(&question, new)?)
@@ -200,7 +202,7 @@ pub(super) fn unblock(args: &One) -> Result<(), Failure> {
     let state = desk.token.state()?;
     report::people(&format!("done: the PIN is new, and was proved; tries left: {}", state.pin_tries));
     if args.json {
-        print(&format!("{:#}", json!({ "serial": desk.token.serial(), "pin-tries": state.pin_tries })))?;
+        print(&format!("{:#}", json!({ "serial": desk.token.serial(), "pin-tries": tries_json(state.pin_tries) })))?;
     }
     Ok(())
 }

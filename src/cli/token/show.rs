@@ -7,7 +7,7 @@ use trustroot_core::attestation::verify::read;
 use super::attestation::{Wanted, verdict};
 use crate::cli::failure::{Failure, Kind};
 use crate::cli::print;
-use crate::seams::{Token as _, TokenState};
+use crate::seams::{Token as _, TokenState, Tries};
 use crate::token::piv::{Occupied, Seen, YubikeyToken, YubikeyTokens, readers, slots};
 
 /// Every reader, and why one holds no YubiKey that answers.
@@ -63,7 +63,7 @@ pub(super) fn inspect(serial: Option<u32>, as_json: bool) -> Result<(), Failure>
         let said = read(&files.slot, &files.device, &[], &name, &Anchors::pinned());
         let wanted = Wanted {
             key: found.iter().find(|slot| slot.slot == "9c").and_then(|slot| slot.key.clone()),
-            serial: Some(facts.serial),
+            serial: facts.serial.number(),
             slot: "9c".to_owned(),
             minimum_firmware: (0, 0, 0),
             rehearsal: said
@@ -77,7 +77,7 @@ pub(super) fn inspect(serial: Option<u32>, as_json: bool) -> Result<(), Failure>
         return print(&format!(
             "{:#}",
             json!({
-                "serial": facts.serial,
+                "serial": facts.serial.number(),
                 "model": facts.model,
                 "firmware": facts.firmware,
                 "state": state_json(&state),
@@ -123,10 +123,18 @@ pub(super) fn state_lines(state: &TokenState) -> Vec<String> {
 
 fn state_json(state: &TokenState) -> Value {
     json!({
-        "pin": { "factory": state.pin_is_default, "tries": state.pin_tries },
+        "pin": { "factory": state.pin_is_default, "tries": tries_json(state.pin_tries) },
         "puk": state.puk.map(|(default, tries)| json!({ "factory": default, "tries": tries })),
         "management-key": state.management_key_is_default.map(|default| json!({ "factory": default })),
     })
+}
+
+/// So many tries, or what the token tells instead.
+pub(super) fn tries_json(tries: Tries) -> Value {
+    match tries {
+        Tries::Left(left) => left.into(),
+        untold => untold.to_string().into(),
+    }
 }
 
 fn slot_json(slot: &Occupied) -> Value {
