@@ -5,6 +5,7 @@
 //! | layer | holds | may use |
 //! | --- | --- | --- |
 //! | `trustroot_core` | the rules, pure: a package of its own | nothing but its arguments |
+//! | `trustroot_client` | the TUF client: a package of its own | HTTP, files |
 //! | [`seams`] | the traits between the layers | the core |
 //! | [`token`] | tokens and online keys | cryptographic libraries |
 //! | [`judge`] | the independent TUF client | `tough` |

@@ -2,6 +2,7 @@
 
 mod ceremony;
 mod chance;
+mod client;
 mod clock;
 mod failure;
 mod generate;
@@ -49,6 +50,8 @@ enum Verb {
     Verify(verify::Args),
     /// Look at tokens, prepare one, and verify what one says of its key.
     Token(token::Args),
+    /// A TUF client: follow a trust root, and download what it vouches for.
+    Client(client::Args),
     /// Print completions for a shell.
     Completions(generate::Completions),
     /// Write man pages into a folder.
@@ -57,7 +60,17 @@ enum Verb {
 
 /// Parses the command line, runs the verb, prints what went wrong, and gives the exit code.
 pub fn main() -> u8 {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Where nothing can be shown there is nobody left to tell.
+            let _ = error.print();
+            // Those who drive clients know 0 and 1 only.
+            let client = std::env::args_os().nth(1).is_some_and(|verb| verb == "client");
+            let code = u8::try_from(error.exit_code()).unwrap_or(Kind::Usage as u8);
+            return if client { code.min(1) } else { code };
+        }
+    };
     let here = cli.directory.unwrap_or_else(|| PathBuf::from("."));
     let done = match cli.verb {
         None => run::next(&here),
@@ -67,6 +80,7 @@ pub fn main() -> u8 {
         Some(Verb::Status(args)) => status::run(&here, &args),
         Some(Verb::Verify(args)) => verify::run(&here, &args),
         Some(Verb::Token(args)) => token::run(&here, &args),
+        Some(Verb::Client(args)) => client::run(&here, &args),
         Some(Verb::Completions(args)) => generate::completions(&args, &mut Cli::command()),
         Some(Verb::Man(args)) => generate::man(&here, &args, Cli::command()),
     };

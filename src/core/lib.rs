@@ -34,6 +34,7 @@ pub mod quorum;
 pub mod record;
 pub mod replay;
 pub mod review;
+pub mod search;
 pub mod serial;
 pub mod sigfile;
 pub mod signature;

@@ -22,7 +22,6 @@ use crate::quorum::quorum;
 use crate::signature::Verifier;
 use crate::text;
 use crate::time;
-use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
@@ -67,9 +66,50 @@ impl TrustedRoot {
         Ok(CurrentRoot { root: Arc::clone(&self.root), now })
     }
 
+    /// The next root, whose signatures were checked ahead by [`Link::check`] (TUF 5.3.4, 5.3.5).
+    ///
+    /// # Errors
+    /// `ROOT-VERSION` if the link does not begin at this root.
+    pub fn follow(&self, link: &Link) -> Result<Self, Refusal> {
+        if !Arc::ptr_eq(&self.root, &link.old) {
+            let what = "it was checked against another root than the one that is trusted";
+            return Err(Refusal::new(Check::RootVersion, link.new.name().to_string(), what));
+        }
+        Ok(Self { root: Arc::clone(&link.new) })
+    }
+
     /// The metadata.
     pub fn metadata(&self) -> &Metadata<Root> {
         &self.root
+    }
+
+    /// The metadata, shared, as [`Link::check`] takes it.
+    pub fn shared(&self) -> &Arc<Metadata<Root>> {
+        &self.root
+    }
+}
+
+/// Proof that one root follows another, whether or not the first is trusted.
+///
+/// Checking needs no trust, so many links can be checked at once; believing goes in order, by [`TrustedRoot::follow`].
+#[derive(Clone, Debug)]
+pub struct Link {
+    old: Arc<Metadata<Root>>,
+    new: Arc<Metadata<Root>>,
+}
+
+impl Link {
+    /// Checks that `new` follows `old`: both quorums, and the version.
+    ///
+    /// # Errors
+    /// `ROOT-QUORUM-OLD`, `ROOT-QUORUM`, `ROOT-VERSION`.
+    pub fn check(
+        old: &Arc<Metadata<Root>>,
+        new: &Arc<Metadata<Root>>,
+        verifier: &dyn Verifier,
+    ) -> Result<Self, Refusal> {
+        chain::follows(old, new, verifier)?;
+        Ok(Self { old: Arc::clone(old), new: Arc::clone(new) })
     }
 }
 
@@ -112,6 +152,30 @@ impl CurrentRoot {
         Ok(TrustedTimestamp { root: self.clone(), timestamp: Arc::new(timestamp), floor: floor.clone() })
     }
 
+    /// As [`Self::timestamp`], for a client that keeps what it has: a timestamp of the version that is the floor is
+    /// discarded, whatever it says, and the one of the floor goes on to be used (TUF 5.4.3.1: "This is normal and it
+    /// shouldn't raise any error"). The second value says whether that happened.
+    ///
+    /// # Errors
+    /// As [`Self::timestamp`].
+    pub fn newest_timestamp(
+        &self,
+        bytes: &[u8],
+        floor: &Floor,
+        verifier: &dyn Verifier,
+    ) -> Result<(TrustedTimestamp, bool), Refusal> {
+        let new = self.read_timestamp(bytes, verifier)?;
+        let (timestamp, kept) = match &floor.timestamp {
+            Some(local) if local.version() == new.version() => (Arc::clone(local), true),
+            _ => {
+                floor.allows_timestamp(&new)?;
+                (Arc::new(new), false)
+            }
+        };
+        timestamp.unexpired(self.now)?;
+        Ok((TrustedTimestamp { root: self.clone(), timestamp, floor: floor.clone() }, kept))
+    }
+
     fn read_timestamp(&self, bytes: &[u8], verifier: &dyn Verifier) -> Result<Metadata<Timestamp>, Refusal> {
         let timestamp = Metadata::<Timestamp>::parse("timestamp.json", bytes)?;
         // 5.4.2.
@@ -133,9 +197,8 @@ impl CurrentRoot {
 /// it is either damaged, or from before a rotation that is meant to end its authority.
 #[derive(Clone, Debug, Default)]
 pub struct Floor {
-    timestamp: Option<(u64, Digest)>,
-    snapshot: u64,
-    meta: BTreeMap<String, u64>,
+    timestamp: Option<Arc<Metadata<Timestamp>>>,
+    snapshot: Option<Arc<Metadata<Snapshot>>>,
 }
 
 impl Floor {
@@ -160,16 +223,15 @@ impl Floor {
         if [Role::Timestamp, Role::Snapshot].iter().any(|role| old.role(*role).keys != new.role(*role).keys) {
             return floor;
         }
-        if let Some(timestamp) = timestamp.and_then(|bytes| root.read_timestamp(bytes, verifier).ok()) {
-            floor.timestamp = Some((timestamp.version(), timestamp.payload().digest()));
-            floor.snapshot = timestamp.body().snapshot().version;
-        }
-        if let Some(snapshot) = snapshot.and_then(|bytes| root.read_snapshot(bytes, verifier).ok()) {
-            floor.snapshot = floor.snapshot.max(snapshot.version());
-            let meta = snapshot.body().meta().iter();
-            floor.meta = meta.map(|(name, file)| (name.clone(), file.version)).collect();
-        }
+        floor.timestamp = timestamp.and_then(|bytes| root.read_timestamp(bytes, verifier).ok()).map(Arc::new);
+        floor.snapshot = snapshot.and_then(|bytes| root.read_snapshot(bytes, verifier).ok()).map(Arc::new);
         floor
+    }
+
+    /// The lowest version of the snapshot that may be named.
+    fn snapshot_version(&self) -> u64 {
+        let named = self.timestamp.as_ref().map(|timestamp| timestamp.body().snapshot().version);
+        named.max(self.snapshot.as_ref().map(|snapshot| snapshot.version())).unwrap_or_default()
     }
 
     fn allows_timestamp(&self, new: &Metadata<Timestamp>) -> Result<(), Refusal> {
@@ -177,26 +239,30 @@ impl Floor {
             Refusal::new(Check::MetaRollback, new.name().to_string(), what)
                 .hint("the repository or its mirror serves old metadata; try again later, or another mirror")
         };
-        if let Some((version, payload)) = self.timestamp {
+        if let Some(local) = &self.timestamp {
+            let version = local.version();
             if new.version() < version {
                 return Err(refuse(format!("version {} after version {version}", new.version())));
             }
             // 5.4.3.1: with equal versions the new file is discarded. Bytes that say the same may stay.
-            if new.version() == version && new.payload().digest() != payload {
+            if new.version() == version && new.payload().digest() != local.payload().digest() {
                 return Err(refuse(format!("version {version} again, with other content")));
             }
         }
         let snapshot = new.body().snapshot().version;
-        if snapshot < self.snapshot {
-            return Err(refuse(format!("it names version {snapshot} of the snapshot after version {}", self.snapshot)));
+        let floor = self.snapshot_version();
+        if snapshot < floor {
+            return Err(refuse(format!("it names version {snapshot} of the snapshot after version {floor}")));
         }
         Ok(())
     }
 
     fn allows_snapshot(&self, new: &Metadata<Snapshot>) -> Result<(), Refusal> {
-        for (name, version) in &self.meta {
+        let Some(local) = &self.snapshot else { return Ok(()) };
+        for (name, old) in local.body().meta() {
+            let version = old.version;
             let what = match new.body().meta().get(name) {
-                Some(file) if file.version >= *version => continue,
+                Some(file) if file.version >= version => continue,
                 Some(file) => format!("{} goes back from version {version} to {}", text::escape(name), file.version),
                 None => format!("{} is no longer named", text::escape(name)),
             };
@@ -218,6 +284,22 @@ impl TrustedTimestamp {
     /// The metadata.
     pub fn metadata(&self) -> &Metadata<Timestamp> {
         &self.timestamp
+    }
+
+    /// The snapshot of the floor, if it is the one that the timestamp names, so that nothing has to be asked for. `bytes`
+    /// are its file; its signatures were checked when it became the floor.
+    ///
+    /// # Errors
+    /// `EXPIRED`: of this version nothing newer can come.
+    pub fn kept_snapshot(&self, bytes: &[u8]) -> Result<Option<TrustedSnapshot>, Refusal> {
+        let promised = self.timestamp.body().snapshot();
+        let Some(snapshot) = &self.floor.snapshot else { return Ok(None) };
+        let same = snapshot.file_digest() == Digest::of(bytes) && snapshot.version() == promised.version;
+        if !same || promised.accepts("snapshot.json", bytes).is_err() {
+            return Ok(None);
+        }
+        snapshot.unexpired(self.root.now)?;
+        Ok(Some(TrustedSnapshot { set: self.clone(), snapshot: Arc::clone(snapshot) }))
     }
 
     /// The snapshot that the timestamp names (TUF 5.5).

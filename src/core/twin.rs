@@ -212,7 +212,7 @@ fn twin_of(signed: &Value, what: &'static str, stand_ins: &BTreeMap<PublicKey, P
     };
     if let Some(part) = part {
         let mut ids = BTreeMap::new();
-        for (id, key) in read_keys(part, &mut Notes::new(what))? {
+        for (id, key) in read_keys(part, None, &mut Notes::new(what))? {
             let Some((public, spelling)) = key.public().zip(key.spelling()) else { continue };
             let stand_in = stand_ins.get(public).and_then(|stand_in| spell(stand_in, spelling));
             let text = stand_in.ok_or_else(|| TwinFault::Kind(public.fingerprint()))?;

@@ -28,6 +28,11 @@ pub fn people(text: &str) {
     let _ = err.write_all(text.trim_end_matches('\n').as_bytes()).and_then(|()| err.write_all(b"\n"));
 }
 
+/// Whether somebody is likely to watch standard error now.
+pub fn watched() -> bool {
+    std::io::IsTerminal::is_terminal(&std::io::stderr())
+}
+
 /// Where people watch a ceremony that answers by itself: standard error.
 pub fn watchers() -> Box<dyn std::io::Write> {
     Box::new(std::io::stderr())

@@ -183,6 +183,15 @@ impl Hashes {
             && self.sha512.is_none_or(|digest| digest == <[u8; 64]>::from(sha2::Sha512::digest(bytes)))
     }
 
+    /// Begins to check bytes that come in parts.
+    pub fn begin(&self) -> HashCheck {
+        HashCheck {
+            promised: self.clone(),
+            sha256: self.sha256.map(|_| sha2::Sha256::new()),
+            sha512: self.sha512.map(|_| sha2::Sha512::new()),
+        }
+    }
+
     /// The object of hashes as it is written.
     pub fn to_value(&self) -> Value {
         let sha256 = self.sha256.map(|digest| ("sha256".to_string(), Value::Str(digest.to_string())));
@@ -219,6 +228,32 @@ impl Hashes {
             return Err(wrong("hashes", "a SHA-256 or SHA-512", notes));
         }
         Ok(hashes)
+    }
+}
+
+/// A check of hashes over bytes that come in parts.
+#[derive(Clone, Debug)]
+pub struct HashCheck {
+    promised: Hashes,
+    sha256: Option<sha2::Sha256>,
+    sha512: Option<sha2::Sha512>,
+}
+
+impl HashCheck {
+    /// Takes the next part.
+    pub fn update(&mut self, part: &[u8]) {
+        if let Some(hash) = &mut self.sha256 {
+            hash.update(part);
+        }
+        if let Some(hash) = &mut self.sha512 {
+            hash.update(part);
+        }
+    }
+
+    /// Whether every hash that was promised is that of the parts together.
+    pub fn matches(self) -> bool {
+        self.sha256.map(|hash| Digest::from_bytes(hash.finalize().into())) == self.promised.sha256
+            && self.sha512.map(|hash| <[u8; 64]>::from(hash.finalize())) == self.promised.sha512
     }
 }
 

@@ -168,7 +168,15 @@ impl<T: Body> Metadata<T> {
         Self::read(envelope, notes)
     }
 
-    fn read(envelope: Envelope, mut notes: Notes) -> Result<Self, Refusal> {
+    fn read(envelope: Envelope, notes: Notes) -> Result<Self, Refusal> {
+        Self::read_with(envelope, notes, T::read)
+    }
+
+    fn read_with(
+        envelope: Envelope,
+        mut notes: Notes,
+        body: impl FnOnce(&Value, &mut Notes) -> Result<T, Refusal>,
+    ) -> Result<Self, Refusal> {
         let signed = envelope.signed();
         let found = fields::text(signed, "_type", &notes)?;
         if found != T::TYPE {
@@ -179,9 +187,22 @@ impl<T: Body> Metadata<T> {
         let spec_version = fields::spec_version(signed, &mut notes)?;
         let version = fields::version(signed, &notes)?;
         let expires = fields::expires(signed, &mut notes)?;
-        let body = T::read(signed, &mut notes)?;
+        let body = body(signed, &mut notes)?;
         let (name, findings) = notes.done();
         Ok(Self { name, envelope, spec_version, version, expires, findings, body })
+    }
+}
+
+impl Metadata<root::Root> {
+    /// As [`Self::parse`], for a root beside another one: a key object that is the same there, under the same id, is not
+    /// decoded again. The result is the same.
+    ///
+    /// # Errors
+    /// As [`Self::parse`].
+    pub fn parse_after(name: &str, bytes: &[u8], other: &Self) -> Result<Self, Refusal> {
+        let mut notes = Notes::new(name);
+        let envelope = Envelope::parse(bytes, &mut notes)?;
+        Self::read_with(envelope, notes, |signed, notes| root::Root::read_after(signed, Some(other.body()), notes))
     }
 }
 

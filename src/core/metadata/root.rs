@@ -21,14 +21,21 @@ pub struct Root {
 impl Body for Root {
     const TYPE: &'static str = "root";
 
-    /// The role `root` has to be one whose quorum can be met; the others are judged when they are needed.
     fn read(signed: &Value, notes: &mut Notes) -> Result<Self, Refusal> {
+        Self::read_after(signed, None, notes)
+    }
+}
+
+impl Root {
+    /// Reads the fields; keys that `other` has too are taken from there. The role `root` has to be one whose quorum can be
+    /// met; the others are judged when they are needed.
+    pub(super) fn read_after(signed: &Value, other: Option<&Self>, notes: &mut Notes) -> Result<Self, Refusal> {
         // The field is optional in the specification; left out it means false.
         let consistent_snapshot = match signed.get("consistent_snapshot") {
             Some(_) => boolean(signed, "consistent_snapshot", notes)?,
             None => false,
         };
-        let keys = read_keys(signed, notes)?;
+        let keys = read_keys(signed, other.map(Self::keys), notes)?;
         let found = member(signed, "roles", notes)?;
         for name in object(signed, "roles", notes)?.keys() {
             if name != "mirrors" && !Role::ALL.iter().any(|role| role.name() == name) {
@@ -47,9 +54,7 @@ impl Body for Root {
         }
         Ok(root)
     }
-}
 
-impl Root {
     /// Whether file names carry versions and hashes (TUF 6.2).
     pub fn consistent_snapshot(&self) -> bool {
         self.consistent_snapshot

@@ -134,7 +134,7 @@ impl Target {
 
 impl Delegations {
     fn read(of: &Value, notes: &mut Notes) -> Result<Self, Refusal> {
-        let keys = read_keys(of, notes)?;
+        let keys = read_keys(of, None, notes)?;
         let to = match (of.get("roles"), of.get("succinct_roles")) {
             (Some(roles), None) => {
                 let items = roles.as_arr().ok_or_else(|| notes.refusal(Check::MetaForm, "`roles` is not an array"))?;

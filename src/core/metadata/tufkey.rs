@@ -39,19 +39,19 @@ pub enum Spelling {
 #[derive(Clone, Debug)]
 pub struct TufKey {
     value: Value,
-    key: Result<(PublicKey, Spelling), String>,
+    key: Result<Read, String>,
     right_id: bool,
 }
 
 impl TufKey {
     /// The key, if it can be verified with.
     pub fn public(&self) -> Option<&PublicKey> {
-        self.key.as_ref().ok().map(|(key, _)| key)
+        self.key.as_ref().ok().map(|read| &read.key)
     }
 
     /// How the key is spelled, if it can be verified with.
     pub fn spelling(&self) -> Option<Spelling> {
-        self.key.as_ref().ok().map(|(_, spelling)| *spelling)
+        self.key.as_ref().ok().map(|read| read.spelling)
     }
 
     /// Why the key cannot be verified with; escaped.
@@ -101,11 +101,15 @@ pub fn spell(key: &PublicKey, spelling: Spelling) -> Option<String> {
     }
 }
 
-/// Reads the member `keys`: key objects by key id.
+/// Reads the member `keys`: key objects by key id. Those that `known` has, the same under the same id, are taken from there.
 ///
 /// # Errors
 /// `META-FORM` for what is no key object at all.
-pub fn read_keys(of: &Value, notes: &mut Notes) -> Result<BTreeMap<String, TufKey>, Refusal> {
+pub fn read_keys(
+    of: &Value,
+    known: Option<&BTreeMap<String, TufKey>>,
+    notes: &mut Notes,
+) -> Result<BTreeMap<String, TufKey>, Refusal> {
     let members = object(of, "keys", notes)?;
     if members.len() > MAX_KEYS {
         return Err(notes.refusal(Check::MetaForm, format!("more than {MAX_KEYS} keys")));
@@ -117,8 +121,16 @@ pub fn read_keys(of: &Value, notes: &mut Notes) -> Result<BTreeMap<String, TufKe
     for (id, value) in members {
         let (keytype, scheme) = (text(value, "keytype", notes)?, text(value, "scheme", notes)?);
         object(value, "keyval", notes)?;
-        let key = read_key(keytype, scheme, member(value, "keyval", notes)?);
-        match &key {
+        let known = known.and_then(|keys| keys.get(id)).filter(|key| key.value == *value);
+        let key = match known {
+            Some(known) => known.clone(),
+            None => TufKey {
+                key: read_key(keytype, scheme, member(value, "keyval", notes)?),
+                right_id: Digest::from_hex(id).is_ok_and(|digest| digest == key_id(value)),
+                value: value.clone(),
+            },
+        };
+        match &key.key {
             Err(why) => {
                 let what = Text::own("the key ").and_foreign(id).and(" cannot be verified with: ").and(why.clone());
                 notes.warning(Check::KeyForm, what);
@@ -132,12 +144,10 @@ pub fn read_keys(of: &Value, notes: &mut Notes) -> Result<BTreeMap<String, TufKe
                 }
             }
         }
-        let right_id = Digest::from_hex(id).is_ok_and(|digest| digest == key_id(value));
-        if !right_id {
+        if !key.right_id {
             wrong_id.push(id.as_str());
         }
-        let key = key.map(|read| (read.key, read.spelling));
-        keys.insert(id.clone(), TufKey { value: value.clone(), key, right_id });
+        keys.insert(id.clone(), key);
     }
     note(notes, Check::KeyType, "with an old keytype", &old_type);
     note(notes, Check::KeyEncoding, "not written as PEM (Ed25519: lower-case hexadecimal)", &old_encoding);
@@ -179,6 +189,8 @@ fn note_repeated(keys: &BTreeMap<String, TufKey>, notes: &mut Notes) {
     }
 }
 
+/// What a key object holds, and how it says it.
+#[derive(Clone, Debug)]
 struct Read {
     key: PublicKey,
     spelling: Spelling,

@@ -1,0 +1,72 @@
+//! The first root: where it comes from, and why it is the right one.
+//!
+//! A root that came with the program, or on a stick, is a file. A root from a URL is worth nothing by itself: it is taken
+//! only if its payload digest is one that somebody said elsewhere, in digits or in words. Other places may be asked too; if
+//! one of them has another root, nothing is taken.
+
+use trustroot_core::digest::Digest;
+use trustroot_core::metadata::Metadata;
+use trustroot_core::metadata::root::Root;
+use trustroot_core::signature::Verifier;
+use trustroot_core::trusted::TrustedRoot;
+use trustroot_core::words;
+
+use crate::error::Error;
+use crate::limits::Limits;
+use crate::source::{self, read};
+
+/// The payload digest that was said: 64 hexadecimal digits in any case, or 32 words.
+///
+/// # Errors
+/// [`Error::Differs`] with the word or digit that is wrong.
+pub fn spoken(text: &str) -> Result<Digest, Error> {
+    let compact: String = text.split_whitespace().collect::<String>().to_ascii_lowercase();
+    if let Ok(digest) = Digest::from_hex(compact.strip_prefix("sha256:").unwrap_or(&compact)) {
+        return Ok(digest);
+    }
+    words::parse(text).map_err(|error| {
+        Error::Differs(format!("the fingerprint is neither 64 hexadecimal digits nor 32 words: {error}"))
+    })
+}
+
+/// The root at an address: the address of the file itself, over http, https or file, or the path of a file.
+///
+/// # Errors
+/// [`Error::Address`], [`Error::Fetch`], [`Error::Store`].
+pub fn fetch(address: &str, limits: &Limits) -> Result<Vec<u8>, Error> {
+    let (folder, name) = match address.trim_end_matches('/').rsplit_once('/') {
+        Some((folder, name)) if !name.is_empty() => (if folder.is_empty() { "/" } else { folder }, name),
+        _ => (".", address),
+    };
+    let source = source::from_text(folder, limits)?;
+    let fault = |why| Error::Fetch { file: trustroot_core::text::escape(name), source_name: source.name(), why };
+    read(source.as_ref(), name, limits.root, limits).map_err(fault)
+}
+
+/// Refuses `root` unless its payload digest is `said`.
+///
+/// # Errors
+/// [`Error::Differs`], and what is refused in the root.
+pub fn is_said(root: &[u8], said: &Digest, verifier: &dyn Verifier) -> Result<(), Error> {
+    let trusted = TrustedRoot::pinned(root, verifier)?;
+    let found = trusted.metadata().payload().digest();
+    if found == *said {
+        return Ok(());
+    }
+    Err(Error::Differs(format!("the root there has the payload digest {found}, not the one that was said, {said}")))
+}
+
+/// Refuses `root` unless the root at `address` is the same: the same payload, whoever else signed it meanwhile.
+///
+/// # Errors
+/// [`Error::Differs`], and what could not be had.
+pub fn is_also_at(root: &[u8], address: &str, limits: &Limits) -> Result<(), Error> {
+    let other = fetch(address, limits)?;
+    let payload = |bytes: &[u8]| Metadata::<Root>::parse("the root", bytes).map(|root| root.payload().digest());
+    let (here, there) = (payload(root)?, payload(&other)?);
+    if here == there {
+        return Ok(());
+    }
+    let address = trustroot_core::text::escape(address);
+    Err(Error::Differs(format!("at {address} lies another root: its payload digest is {there}, here it is {here}")))
+}

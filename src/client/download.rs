@@ -1,0 +1,237 @@
+//! Downloading a target (TUF 5.7): what was found is fetched, checked and put in its place.
+//!
+//! Rules:
+//! 1. Nothing appears under its name before its length and every hash were checked.
+//! 2. What was broken off goes on where it stopped, next time too. The part that is here is hashed again: nothing about it
+//!    is remembered. If the whole does not match, it is fetched once more from its beginning, and then refused.
+//! 3. What is here already, and matches, is not asked for.
+
+use std::fs::File;
+use std::io::{self, Read, Seek as _, Write as _};
+use std::path::{Path, PathBuf};
+use trustroot_core::check::Check;
+use trustroot_core::digest::Digest;
+use trustroot_core::metadata::Refusal;
+use trustroot_core::metadata::fields::HashCheck;
+use trustroot_core::metadata::targets::Target;
+use trustroot_core::text::escape;
+
+use crate::client::{Client, Progress};
+use crate::error::Error;
+use crate::names;
+use crate::session::Found;
+use crate::source::{FetchError, Pace, Source, broken};
+use crate::store::sync;
+
+/// The folder in which parts of downloads lie, below the one of the targets.
+const PARTS: &str = ".trustroot";
+
+/// A target that is here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Downloaded {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// Whether it was here already.
+    pub cached: bool,
+}
+
+impl Client {
+    /// Fetches a target into `dir`, under its own path, from the first of `mirrors` that has it.
+    ///
+    /// # Errors
+    /// [`Error::Path`] for a path that would leave the folder; `META-HASH` for bytes that are others than promised; what
+    /// could not be had or written.
+    pub fn download(&self, found: &Found, mirrors: &[Box<dyn Source>], dir: &Path) -> Result<Downloaded, Error> {
+        let path = dir.join(names::file(&found.path)?);
+        if self.cached(found, dir)? {
+            return Ok(Downloaded { path, cached: true });
+        }
+        let asked = names::target(&found.path, &found.target, found.consistent)?;
+        let parts = dir.join(PARTS);
+        std::fs::create_dir_all(&parts).map_err(|error| Error::store(&parts, error))?;
+        let whole = Digest::of(format!("{}\0{:?}", found.path, found.target.hashes).as_bytes());
+        let part = Part::open(parts.join(whole.short()))?;
+        let mut errors = Vec::new();
+        let mut fetched = false;
+        for mirror in mirrors {
+            match self.fetch(found, &asked, mirror.as_ref(), &part) {
+                Ok(()) => {
+                    fetched = true;
+                    break;
+                }
+                Err(error) if error.may_fail_over() => {
+                    if mirrors.len() > 1 {
+                        self.tell(Progress::Mirror(&error));
+                    }
+                    errors.push(error);
+                }
+                Err(error) => {
+                    part.tidy(&parts);
+                    return Err(error);
+                }
+            }
+        }
+        if !fetched {
+            part.tidy(&parts);
+            return match errors.pop() {
+                Some(error) if errors.is_empty() => Err(error),
+                last => Err(Error::Mirrors(errors.into_iter().chain(last).collect())),
+            };
+        }
+        part.place(&path)?;
+        // Another download may be using the folder.
+        let _ = std::fs::remove_dir(&parts);
+        Ok(Downloaded { path, cached: false })
+    }
+
+    /// Whether the target lies in `dir` already, whole.
+    ///
+    /// # Errors
+    /// [`Error::Path`], [`Error::Store`].
+    pub fn cached(&self, found: &Found, dir: &Path) -> Result<bool, Error> {
+        let path = dir.join(names::file(&found.path)?);
+        let fault = |error| Error::store(&path, error);
+        match std::fs::metadata(&path) {
+            Ok(here) if here.is_file() && here.len() == found.target.length => {}
+            Ok(here) if here.is_dir() => {
+                return Err(fault(io::Error::from(io::ErrorKind::IsADirectory)));
+            }
+            Ok(_) => return Ok(false),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound) => return Ok(false),
+            Err(error) => return Err(fault(error)),
+        }
+        let mut file = File::open(&path).map_err(fault)?;
+        let (check, length) = hash(&mut file, &found.target).map_err(fault)?;
+        Ok(length == found.target.length && check.matches())
+    }
+
+    fn fetch(&self, found: &Found, asked: &str, source: &dyn Source, part: &Part) -> Result<(), Error> {
+        let resumed = part.length()? > 0;
+        match self.attempt(found, asked, source, part) {
+            // What was here before may be to blame: once more, all of it.
+            Err(Error::Refused(_)) if resumed => self.attempt(found, asked, source, part),
+            done => done,
+        }
+    }
+
+    fn attempt(&self, found: &Found, asked: &str, source: &dyn Source, part: &Part) -> Result<(), Error> {
+        let target = &found.target;
+        let away = |why| Error::Fetch { file: escape(asked), source_name: source.name(), why };
+        let fault = |error| Error::store(&part.path, error);
+        let mut file = &part.file;
+        if part.length()? > target.length {
+            part.clear()?;
+        }
+        file.rewind().map_err(fault)?;
+        let (mut check, mut have) = hash(&mut file, target).map_err(fault)?;
+        if have < target.length || target.length == 0 {
+            let mut body = source.open(asked, have, target.length - have).map_err(away)?;
+            if body.from != have {
+                // The server sends the whole again.
+                body = source.open(asked, 0, target.length).map_err(away)?;
+                part.clear()?;
+                (check, have) = (target.hashes.begin(), 0);
+            }
+            let pace = Pace::new(&self.limits);
+            let start = have;
+            let mut buffer = vec![0; 64 << 10];
+            loop {
+                let count = match body.bytes.read(&mut buffer) {
+                    Ok(0) => break,
+                    Ok(count) => count,
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                    Err(error) => return Err(away(broken(&error))),
+                };
+                have += count as u64;
+                if have > target.length {
+                    part.clear()?;
+                    return Err(away(FetchError::TooLong(target.length)));
+                }
+                check.update(&buffer[..count]);
+                file.write_all(&buffer[..count]).map_err(fault)?;
+                self.tell(Progress::Target { path: &found.path, have, of: target.length });
+                pace.allows(have - start).map_err(away)?;
+            }
+        }
+        if have == target.length && check.matches() {
+            return Ok(());
+        }
+        part.clear()?;
+        let what = if have == target.length {
+            "other hashes than the trusted metadata promises".to_owned()
+        } else {
+            format!("{have} bytes long, where {} are promised", target.length)
+        };
+        Err(Refusal::new(Check::MetaHash, escape(&found.path), what)
+            .hint("do not use this file; try another mirror, and tell the repository")
+            .into())
+    }
+}
+
+/// Reads to the end, and gives the check so far and the length.
+fn hash(file: &mut impl Read, target: &Target) -> io::Result<(HashCheck, u64)> {
+    let mut check = target.hashes.begin();
+    let mut length = 0;
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => return Ok((check, length)),
+            Ok(count) => {
+                check.update(&buffer[..count]);
+                length += count as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// The part of a target that is here, held by this process.
+struct Part {
+    path: PathBuf,
+    file: File,
+    /// Whether it is left for the next time; one of two processes at work on the same target keeps none.
+    kept: bool,
+}
+
+impl Part {
+    fn open(path: PathBuf) -> Result<Self, Error> {
+        let open = |path: &Path| File::options().read(true).write(true).create(true).truncate(false).open(path);
+        let file = open(&path).map_err(|error| Error::store(&path, error))?;
+        if file.try_lock().is_ok() && path.exists() {
+            return Ok(Self { path, file, kept: true });
+        }
+        let own = path.with_extension(std::process::id().to_string());
+        let file = File::create_new(&own).or_else(|_| open(&own)).map_err(|error| Error::store(&own, error))?;
+        let part = Self { path: own, file, kept: false };
+        part.clear()?;
+        Ok(part)
+    }
+
+    fn length(&self) -> Result<u64, Error> {
+        Ok(self.file.metadata().map_err(|error| Error::store(&self.path, error))?.len())
+    }
+
+    fn clear(&self) -> Result<(), Error> {
+        let mut file = &self.file;
+        file.set_len(0).and_then(|()| file.rewind()).map_err(|error| Error::store(&self.path, error))
+    }
+
+    /// After a failure: what can be gone on with stays, everything else goes.
+    fn tidy(&self, parts: &Path) {
+        if !self.kept || self.length().is_ok_and(|length| length == 0) {
+            let _ = std::fs::remove_file(&self.path);
+        }
+        let _ = std::fs::remove_dir(parts);
+    }
+
+    /// Puts the whole file in its place, durably.
+    fn place(self, path: &Path) -> Result<(), Error> {
+        let fault = |error| Error::store(path, error);
+        self.file.sync_all().map_err(fault)?;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        std::fs::create_dir_all(folder).map_err(fault)?;
+        std::fs::rename(&self.path, path).map_err(fault)?;
+        sync(folder)
+    }
+}
