@@ -8,6 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use stage::{Stage, instead, interject, line, one, several};
 use trustroot::conduct::{Ending, Halt};
+use trustroot::ledger::{GitLedger, Identity};
+use trustroot::seams::{Commit, Ledger as _};
 use trustroot_core::check::{Check, Level};
 use trustroot_core::foresight::{Foresight, foresee, remind};
 use trustroot_core::lint::lint_alone;
@@ -350,4 +352,41 @@ fn nothing_due_is_no_message() {
     let stage = begun(5, 3);
     let ahead = foresee(&stage.tree(), Day::from_day("2026-01-06").unwrap(), &Portable);
     assert_eq!((ahead.due.len(), remind(&ahead, "Ours", false)), (0, None));
+}
+
+#[test]
+fn a_root_that_others_made_is_continued_and_says_so() {
+    let old = begun(3, 2);
+    // What another program leaves behind: a folder of metadata, and no word of how it came about.
+    let mut stage = Stage::new(3, 2);
+    stage.folder = stage::folder();
+    let published = old.tree().into_iter().filter(|(path, _)| path.starts_with("root/") && path.ends_with(".json"));
+    let mut files: BTreeMap<String, Vec<u8>> =
+        published.map(|(path, entry)| (path, entry.bytes().unwrap().to_vec())).collect();
+    files.insert(".gitattributes".to_owned(), b"* -text\n".to_vec());
+    let mut ledger = GitLedger::init(stage.folder.path(), Some(Identity::rehearsal())).unwrap();
+    let time = stage.plan.day.plus_seconds(12 * 3600);
+    ledger.append(&Commit { parent: None, files, message: "Import\n".to_owned(), time }).unwrap();
+    let tokens = ledger.state_dir().join("tokens");
+    std::fs::create_dir_all(&tokens).unwrap();
+    for file in std::fs::read_dir(old.ledger().state_dir().join("tokens")).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), tokens.join(file.file_name())).unwrap();
+    }
+    drop(ledger);
+
+    let toml = stage.carried("renewal", "2026-06-01", |_| ());
+    hold_plan(&mut stage, &toml, &[]);
+    let report = report(&stage);
+    assert!(
+        report.accepted() && report.headline().contains("roots 1 to 1 were made elsewhere"),
+        "{}",
+        report.headline()
+    );
+
+    // It is no excuse for a record that was taken away: a later record that continues what a record made says otherwise.
+    let mut held = begun(3, 2);
+    hold_next(&mut held, "renewal", "2026-06-01", |_| ());
+    let headline = self::report(&held).headline();
+    assert!(!headline.contains("elsewhere"), "{headline}");
 }

@@ -157,11 +157,13 @@ pub(super) fn reachable(plan: &Plan) -> Result<(), Failure> {
         TokenKind::Yubikey => !cfg!(feature = "piv"),
         TokenKind::Pkcs11 => !cfg!(feature = "pkcs11"),
     };
-    let Some(holder) = plan.holders.iter().find(|holder| unknown(holder.token.kind)) else {
+    let holders = plan.holders.iter().map(|holder| (&holder.handle, holder.token.kind));
+    let old = plan.leaving.iter().filter(|leaving| leaving.signs).map(|l| (&l.handle, l.token.kind));
+    let Some((handle, kind)) = holders.chain(old).find(|(_, kind)| unknown(*kind)) else {
         return Ok(());
     };
-    let kind = kind_name(holder.token.kind);
-    let message = format!("{} has a {kind}, which this build cannot talk to; nothing was opened", holder.handle);
+    let kind = kind_name(kind);
+    let message = format!("{handle} has a {kind}, which this build cannot talk to; nothing was opened");
     Err(Failure::new(Kind::Refused, message)
         .hint("practise the plan with `rehearsal = true` and tokens of kind \"virtual\""))
 }

@@ -85,9 +85,10 @@ impl Step {
             Deed::Vouched { holder, .. } => one(Self::Vouch(holder.clone())),
             Deed::Proposed { .. } => one(Self::Propose),
             Deed::Reviewed { .. } => one(Self::Review),
-            Deed::SignIntent { holder, .. } | Deed::Signed { holder, .. } => {
-                alloc::vec![Self::Sign(holder.clone()), Self::SignOld(holder.clone())]
+            Deed::SignIntent { holder, old: true, .. } | Deed::Signed { holder, old: true, .. } => {
+                one(Self::SignOld(holder.clone()))
             }
+            Deed::SignIntent { holder, .. } | Deed::Signed { holder, .. } => one(Self::Sign(holder.clone())),
             Deed::Assembled { .. } => one(Self::Assemble),
             Deed::Verified { .. } => one(Self::Verify),
             Deed::Published { .. } => one(Self::Publish),

@@ -168,7 +168,7 @@ impl Stage {
             threshold: None,
             online: None,
             overlap: true,
-            used_serial: plans.iter().filter_map(serials).filter_map(|serial| serial.number()).max().unwrap(),
+            used_serial: plans.iter().filter_map(serials).filter_map(|serial| serial.number()).max().unwrap_or(0),
             rehearsal: true,
         };
         change(&mut wanted);

@@ -414,3 +414,6 @@ impl Serials {
         wanted.rehearsal.then_some(self.0)
     }
 }
+
+#[cfg(test)]
+mod tests;

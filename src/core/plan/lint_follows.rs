@@ -10,6 +10,7 @@ use super::{Kind, OnlineRole, Plan};
 use crate::check::{Check, Finding, Level};
 use crate::digest::Digest;
 use crate::metadata::Role;
+use crate::metadata::build::new_key_id;
 use crate::page::Text;
 use crate::predecessor::Predecessor;
 use crate::text::Handle;
@@ -234,6 +235,15 @@ fn quorum_old(plan: &Plan, before: &Predecessor, found: &mut Vec<Finding>) {
 fn old_signers(plan: &Plan, before: &Predecessor) -> Vec<String> {
     let kept = plan.holders.iter().filter_map(|holder| Some((&holder.handle, holder.key?, false)));
     let leaving = plan.leaving.iter().filter(|leaving| leaving.signs).map(|l| (&l.handle, l.key, true));
-    let in_root = kept.chain(leaving).filter(|(_, key, _)| before.root_key(*key).is_some());
-    in_root.map(|(handle, _, old)| format!("{handle}{}", if old { " (old key)" } else { "" })).collect()
+    let signer = |(handle, key, old): (&Handle, Digest, bool)| {
+        let public = before.root_key(key)?;
+        let old = if old { " (old key)" } else { "" };
+        let ids = before.key_ids(Role::Root, public);
+        // The id of new metadata goes without saying.
+        let usual = new_key_id(public).is_some_and(|id| ids == [id]);
+        let ids: Vec<String> = ids.iter().map(|id| crate::text::escape(id)).collect();
+        let under = if usual { String::new() } else { format!(" under the key id {}", ids.join(" and ")) };
+        Some(format!("{handle}{old}{under}"))
+    };
+    kept.chain(leaving).filter_map(signer).collect()
 }

@@ -16,6 +16,7 @@ use crate::digest::Digest;
 use crate::event::Deed;
 use crate::metadata::root::Root;
 use crate::metadata::snapshot::Snapshot;
+use crate::metadata::targets::Targets;
 use crate::metadata::timestamp::Timestamp;
 use crate::metadata::{Metadata, Refusal, Role, strict};
 use crate::time;
@@ -35,8 +36,8 @@ pub(super) struct Published {
     pub(super) targets: Option<TrustedTargets>,
 }
 
-/// Looks at `root/`; nothing if it holds no root.
-pub(super) fn look(look: &mut Look<'_>, records: &[Held]) -> Option<Published> {
+/// Looks at `root/`; nothing if it holds no root. Roots up to `elsewhere` were made by another program.
+pub(super) fn look(look: &mut Look<'_>, records: &[Held], elsewhere: Option<u64>) -> Option<Published> {
     let mut files = BTreeMap::new();
     for (path, entry) in below(look.tree, "root/") {
         let name = path.trim_start_matches("root/");
@@ -75,7 +76,7 @@ pub(super) fn look(look: &mut Look<'_>, records: &[Held]) -> Option<Published> {
         look.checked.push(format!("root/: {versions}: signatures, versions, lengths, digests and expiry"));
     }
     let published = Published { roots, report, targets };
-    named(look, records, &published);
+    named(look, records, &published, elsewhere);
     Some(published)
 }
 
@@ -134,7 +135,7 @@ fn walk(look: &Look<'_>, files: &BTreeMap<String, Vec<u8>>, now: time::Timestamp
 }
 
 /// Rules 2 to 4.
-fn named(look: &mut Look<'_>, records: &[Held], published: &Published) {
+fn named(look: &mut Look<'_>, records: &[Held], published: &Published, elsewhere: Option<u64>) {
     // By path: the digests that assemblies name, and the records that do.
     let mut assembled: BTreeMap<&String, Vec<(Digest, &Held)>> = BTreeMap::new();
     for held in records {
@@ -181,7 +182,11 @@ fn named(look: &mut Look<'_>, records: &[Held], published: &Published) {
                 of_newest == Some(&digest) || later_timestamp(name, bytes, ceremonys, &mut by_role)
             }
             Some(by) => by.iter().all(|(named, _)| *named == digest),
-            None => later_snapshot(look, name, bytes, published, &mut by_role) || delegated.contains(*path),
+            None => {
+                brought(look, name, bytes, published, elsewhere)
+                    || later_snapshot(look, name, bytes, published, &mut by_role)
+                    || delegated.contains(*path)
+            }
         };
         if !fits {
             let what = if assembled.contains_key(path) || name == "README.md" {
@@ -199,6 +204,19 @@ fn named(look: &mut Look<'_>, records: &[Held], published: &Published) {
         look.not_checked.push(what);
     }
     look.checked.push(format!("root/: {} files, each named by a record or by the metadata", paths.len()));
+}
+
+/// A root, or targets signed by what one of them names, that another program made before the first record.
+fn brought(look: &Look<'_>, name: &str, bytes: &[u8], published: &Published, elsewhere: Option<u64>) -> bool {
+    let Some(newest) = elsewhere else { return false };
+    if let Some(number) = root_number(name) {
+        return number <= newest;
+    }
+    let Some(targets) = Metadata::<Targets>::parse(name, bytes).ok() else { return false };
+    let mut roots = published.roots.iter().filter(|(version, _)| **version <= newest);
+    name == format!("{}.targets.json", targets.version())
+        && roots
+            .any(|(_, root)| chain::signed_by(root, Role::Targets, &targets, Check::MetaQuorum, look.verifier).is_ok())
 }
 
 /// Rule 3, for a timestamp that is not the ceremony's. Its signature and expiry are checked with the trusted set.

@@ -97,10 +97,11 @@ pub fn verify_trust_root(tree: &Tree, options: &Options<'_>, verifier: &dyn Veri
         all.iter().map(|held| keys::look(&mut look, held, &anchors)).collect();
     let proposals: Vec<Option<Proposed>> = all.iter().map(|held| proposed::look(&mut look, held)).collect();
 
-    let published = published::look(&mut look, &all);
+    let elsewhere = made_elsewhere(&mut look, &all, &proposals);
+    let published = published::look(&mut look, &all, elsewhere);
     match &published {
         Some(published) => {
-            established(&mut look, published, &proposals);
+            established(&mut look, published, &proposals, elsewhere);
             rivals::in_history(&mut look, published);
         }
         None if all.iter().any(|held| held.assembled().is_some()) => {
@@ -153,11 +154,31 @@ fn working_tree(look: &mut Look<'_>) {
     }
 }
 
-/// Every key of every root comes from a record, and is one key.
-fn established(look: &mut Look<'_>, published: &Published, proposals: &[Option<Proposed>]) {
-    let known: BTreeSet<&PublicKey> = proposals.iter().flatten().flat_map(|proposed| &proposed.keys).collect();
+/// The newest root that another program made, where the first record continues one: none of its kind is in a record, and the
+/// headline says so.
+fn made_elsewhere(look: &mut Look<'_>, all: &[Held], proposals: &[Option<Proposed>]) -> Option<u64> {
+    let first =
+        all.iter().filter_map(|held| held.record.plan.follows.as_ref()).min_by_key(|follows| follows.version)?;
+    let made = |proposed: &&Proposed| proposed.version <= first.version;
+    if proposals.iter().flatten().any(|proposed| made(&proposed)) {
+        return None;
+    }
+    let version = first.version;
+    look.caveats.push(format!("roots 1 to {version} were made elsewhere"));
+    look.not_checked
+        .push(format!("how roots 1 to {version} were made, and who holds their keys: no record here says it"));
+    Some(version)
+}
+
+/// Every key of every root comes from a record, and is one key; what was made elsewhere is judged by its signatures alone.
+fn established(look: &mut Look<'_>, published: &Published, proposals: &[Option<Proposed>], elsewhere: Option<u64>) {
+    let is_elsewhere = |version: &u64| elsewhere.is_some_and(|newest| *version <= newest);
+    let brought = published.roots.iter().filter(|(version, _)| is_elsewhere(version));
+    let brought = brought.flat_map(|(_, root)| root.body().keys().values()).filter_map(|key| key.public());
+    let known: BTreeSet<&PublicKey> =
+        proposals.iter().flatten().flat_map(|proposed| &proposed.keys).chain(brought).collect();
     let mut count = BTreeSet::new();
-    for (version, root) in &published.roots {
+    for (version, root) in published.roots.iter().filter(|(version, _)| !is_elsewhere(version)) {
         let subject = format!("root/{version}.root.json");
         let mut seen: BTreeMap<&PublicKey, &str> = BTreeMap::new();
         for (id, key) in root.body().keys() {
