@@ -263,6 +263,11 @@ fn form(plan: &Plan) -> Result<(), Fault> {
     }
     for (i, leaving) in plan.leaving.iter().enumerate() {
         clean(alloc::vec![Field("leaving"), Item(i), Field("name")], &leaving.name)?;
+        token(&leaving.token).map_err(|(field, what, hint)| Fault {
+            path: [Field("leaving"), Item(i), Field("token")].into_iter().chain(field.map(Field)).collect(),
+            what,
+            hint: Some(hint),
+        })?;
     }
     for (i, person) in plan.people.iter().enumerate() {
         let path = |field| alloc::vec![Field("people"), Item(i), Field(field)];
