@@ -18,15 +18,13 @@ use crate::source::{self, read};
 /// The payload digest that was said: 64 hexadecimal digits in any case, or 32 words.
 ///
 /// # Errors
-/// [`Error::Differs`] with the word or digit that is wrong.
+/// [`Error::Fingerprint`] with the word that is wrong.
 pub fn spoken(text: &str) -> Result<Digest, Error> {
     let compact: String = text.split_whitespace().collect::<String>().to_ascii_lowercase();
     if let Ok(digest) = Digest::from_hex(compact.strip_prefix("sha256:").unwrap_or(&compact)) {
         return Ok(digest);
     }
-    words::parse(text).map_err(|error| {
-        Error::Differs(format!("the fingerprint is neither 64 hexadecimal digits nor 32 words: {error}"))
-    })
+    words::parse(text).map_err(|error| Error::Fingerprint(error.to_string()))
 }
 
 /// The root at an address: the address of the file itself, over http, https or file, or the path of a file.
@@ -69,4 +67,32 @@ pub fn is_also_at(root: &[u8], address: &str, limits: &Limits) -> Result<(), Err
     }
     let address = trustroot_core::text::escape(address);
     Err(Error::Differs(format!("at {address} lies another root: its payload digest is {there}, here it is {here}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fingerprints_are_said_in_digits_or_words() {
+        let digest = Digest::of(b"");
+        let words = words::words(&digest).join(" ").to_uppercase();
+        for said in [digest.to_string(), digest.to_string().to_uppercase(), format!("sha256:{digest}"), words] {
+            assert_eq!(spoken(&said).unwrap(), digest, "{said}");
+        }
+        for wrong in ["", "e3b0c442", "flatfoot unicorn treadmil"] {
+            assert!(matches!(spoken(wrong), Err(Error::Fingerprint(_))), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_was_said_decides() {
+        let root = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/../../root/1.root.json")).unwrap();
+        let digest = Metadata::<Root>::parse("root", &root).unwrap().payload().digest();
+        assert!(is_said(&root, &digest, &crate::Fast).is_ok());
+        assert!(matches!(is_said(&root, &Digest::of(b""), &crate::Fast), Err(Error::Differs(_))));
+        let place = concat!(env!("CARGO_MANIFEST_DIR"), "/../../root/1.root.json");
+        assert!(is_also_at(&root, place, &Limits::default()).is_ok());
+        assert!(is_also_at(&root, "/nowhere/1.root.json", &Limits::default()).is_err());
+    }
 }

@@ -54,6 +54,9 @@ pub enum Error {
         /// Why.
         why: &'static str,
     },
+    /// A fingerprint that was said is neither digits nor words.
+    #[error("the fingerprint is neither 64 hexadecimal digits nor 32 words: {0}")]
+    Fingerprint(String),
     /// What came is not what was announced by its digest, or by another place.
     #[error("{0}")]
     Differs(String),
@@ -86,6 +89,7 @@ impl Error {
             Self::NoTarget(_) => "check the spelling; names are case-sensitive and contain their folders",
             Self::Path(_) => "do not use this file; ask the repository why its targets have such names",
             Self::Address { .. } => "give an https:// address, a file:// address or the path of a folder",
+            Self::Fingerprint(_) => "say it again; spaces and capitals do not matter",
             Self::Differs(_) => "do not use it; ask the project, through another channel, which root is theirs",
             Self::Mirrors(errors) => errors.last().map_or("give at least one mirror", Self::hint),
         }
