@@ -4,6 +4,8 @@
 //! working tree are findings; a bare clone and a plain folder are verified too. The report goes to standard output, the
 //! headline first and last.
 
+mod history;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -61,6 +63,12 @@ pub(super) struct Args {
     /// Refuse old forms that are otherwise accepted by name.
     #[arg(long)]
     strict: bool,
+    /// Verify the whole git history of a repository that others made, also where the layout is ours.
+    #[arg(long, conflicts_with_all = ["roots", "proposal"])]
+    history: bool,
+    /// Write the report of a history as one page of HTML into this file.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["roots", "proposal"])]
+    html: Option<PathBuf>,
     /// Report as JSON.
     #[arg(long)]
     json: bool,
@@ -99,6 +107,13 @@ pub(super) fn run(here: &Path, args: &Args) -> Result<(), Failure> {
         return roots(&path, anchor, args);
     }
     let asked = Asked { now, rehearsal: args.rehearsal, strict: args.strict, anchor };
+    if let Some(reading) = history::chosen(&path, args.history)? {
+        return history::run(here, &reading, &asked, args);
+    }
+    if args.html.is_some() {
+        let failure = Failure::new(Kind::Usage, "this is a trust root of our own layout, and --html is for histories");
+        return Err(failure.hint("its record has pages of its own; or ask for the history with --history"));
+    }
     let (place, report) = trust_root(&path, &asked)?;
     if args.json {
         print(&json_text(report.to_json()))?;

@@ -9,6 +9,7 @@
 use crate::check::Check;
 use crate::key::PublicKey;
 use crate::metadata::root::Root;
+use crate::metadata::targets::Targets;
 use crate::metadata::tufkey::TufKey;
 use crate::metadata::{Metadata, Refusal, Role};
 use crate::quorum::{QuorumMet, RoleKeys, Shortfall, quorum};
@@ -109,6 +110,36 @@ pub fn signed_by<T>(
     verifier: &dyn Verifier,
 ) -> Result<QuorumMet, Refusal> {
     Signatures::of(file, verifier).quorum(root, role, check)
+}
+
+/// That a quorum of the role called `role`, as the targets `from` delegate to it, signed `file` (TUF 5.6.7).
+///
+/// # Errors
+/// `META-MISSING` if nothing is delegated to that role, `ROLE-THRESHOLD` if its quorum cannot be met at all, `META-QUORUM`.
+pub fn signed_by_delegate(
+    from: &Metadata<Targets>,
+    role: &str,
+    file: &Metadata<Targets>,
+    verifier: &dyn Verifier,
+) -> Result<QuorumMet, Refusal> {
+    let subject = || text::escape(&format!("{role}.json"));
+    let delegations = from.body().delegations();
+    let Some((delegations, keyed)) = delegations.and_then(|all| Some((all, all.role(role)?))) else {
+        return Err(not_delegated(from, role));
+    };
+    let keys = keyed
+        .keys
+        .as_ref()
+        .map_err(|fault| Refusal::new(Check::RoleThreshold, subject(), format!("its delegation has {fault}")))?;
+    let tried = Signatures::of(file, verifier).by(&keyed.keyids, &delegations.keys);
+    quorum(keys, file.payload(), &held(&tried))
+        .map_err(|short| shortfall(file.name(), Check::MetaQuorum, "its delegation", &short))
+}
+
+/// `META-MISSING`: `from` delegates nothing to the role called `role`.
+pub(crate) fn not_delegated(from: &Metadata<Targets>, role: &str) -> Refusal {
+    let what = format!("nothing is delegated to this role by {}", from.name());
+    Refusal::new(Check::MetaMissing, text::escape(&format!("{role}.json")), what)
 }
 
 /// A shortfall in words.

@@ -85,6 +85,12 @@ checks! {
     MetaRollback = "META-ROLLBACK",
     /// A file that the set needs is there.
     MetaMissing = "META-MISSING",
+    /// There is one validly signed file of each role and version.
+    MetaRival = "META-RIVAL",
+    /// Metadata is renewed before it expires.
+    ExpiryMargin = "EXPIRY-MARGIN",
+    /// The main line of a history only grows, and what it published under a number stays.
+    HistoryRewrite = "HISTORY-REWRITE",
     // The plan.
     /// A plan is strict TOML without unknown fields.
     PlanForm = "PLAN-FORM",
@@ -127,6 +133,8 @@ checks! {
     AttForm = "ATT-FORM",
     /// The attestation of a rehearsal is never accepted in production.
     AttRehearsal = "ATT-REHEARSAL",
+    /// Every holder's key has an attestation that holds.
+    AttMissing = "ATT-MISSING",
     // Claims, where nothing attests.
     /// A claim is canonical JSON, and is there where a token cannot attest.
     ClaimForm = "CLAIM-FORM",

@@ -15,6 +15,11 @@ pub struct Timestamp(jiff::Timestamp);
 pub struct NotATime;
 
 impl Timestamp {
+    /// 1970-01-01T00:00:00Z.
+    pub const EPOCH: Self = Self(jiff::Timestamp::UNIX_EPOCH);
+    /// 0001-01-01T00:00:00Z, before which nothing can be written.
+    pub const EARLIEST: Self = Self(jiff::Timestamp::constant(-62_135_596_800, 0));
+
     /// The moment `seconds` after 1970-01-01T00:00:00Z.
     ///
     /// # Errors

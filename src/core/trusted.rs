@@ -18,7 +18,6 @@ use crate::metadata::snapshot::Snapshot;
 use crate::metadata::targets::Targets;
 use crate::metadata::timestamp::Timestamp;
 use crate::metadata::{Body, Metadata, Refusal, Role};
-use crate::quorum::quorum;
 use crate::signature::Verifier;
 use crate::text;
 use crate::time;
@@ -401,21 +400,12 @@ impl TrustedTargets {
     /// # Errors
     /// `META-MISSING` if nothing is delegated to that role, and as [`TrustedSnapshot::targets`].
     pub fn delegated(&self, role: &str, bytes: &[u8], verifier: &dyn Verifier) -> Result<Self, Refusal> {
-        let subject = || text::escape(&format!("{role}.json"));
-        let delegations = self.targets.body().delegations();
-        let found = delegations.and_then(|all| Some((all, all.role(role)?)));
-        let Some((delegations, keyed)) = found else {
-            let what = format!("nothing is delegated to this role by {}", self.targets.name());
-            return Err(Refusal::new(Check::MetaMissing, subject(), what));
-        };
+        let known = self.targets.body().delegations().is_some_and(|all| all.role(role).is_some());
+        if !known {
+            return Err(chain::not_delegated(&self.targets, role));
+        }
         let targets = self.set.named(role, bytes)?;
-        let keys = keyed
-            .keys
-            .as_ref()
-            .map_err(|fault| Refusal::new(Check::RoleThreshold, subject(), format!("its delegation has {fault}")))?;
-        let tried = chain::Signatures::of(&targets, verifier).by(&keyed.keyids, &delegations.keys);
-        quorum(keys, targets.payload(), &chain::held(&tried))
-            .map_err(|short| chain::shortfall(targets.name(), Check::MetaQuorum, "its delegation", &short))?;
+        chain::signed_by_delegate(&self.targets, role, &targets, verifier)?;
         targets.unexpired(self.set.set.root.now)?;
         Ok(Self { set: self.set.clone(), role: role.to_string(), targets: Arc::new(targets) })
     }

@@ -12,6 +12,7 @@
 //! 6. The network is the person's own `git`; nothing here opens a connection.
 
 mod git;
+mod history;
 mod lock;
 mod read;
 mod repair;

@@ -18,8 +18,8 @@ use super::worktree::Worktree;
 use super::{Budget, TOPS, io, shown};
 use crate::seams::{Head, LedgerError};
 
-/// The most commits that [`Reading::history`] walks.
-const MAX_COMMITS: usize = 1_000_000;
+/// The most commits that are walked.
+pub(super) const MAX_COMMITS: usize = 1_000_000;
 
 /// A repository that is only read: any branch, a detached `HEAD`, a bare clone, and while a ceremony writes to it.
 pub struct Reading {

@@ -373,6 +373,10 @@ fn what_is_committed_is_what_is_written_here() {
 const ELSEWHERE: &[(Check, &str, &str)] = &[
     (Check::RootRival, "tests/verify.rs", "another_valid_root_in_history_is_a_rival"),
     (Check::MetaMissing, "src/core/trusted/tests.rs", "nothing_is_delegated_to_a_role_that_is_not_named"),
+    (Check::MetaRival, "tests/history.rs", "a_numbered_file_that_was_changed_is_a_rewrite"),
+    (Check::ExpiryMargin, "tests/history.rs", "a_renewal_that_came_too_late_and_one_that_is_due"),
+    (Check::HistoryRewrite, "tests/history.rs", "a_main_line_that_was_forced_is_a_rewrite"),
+    (Check::AttMissing, "tests/history.rs", "a_key_without_an_attestation_and_a_token_under_an_advisory_are_told"),
     (Check::LogSigned, "tests/verify.rs", "ssh_signatures_beside_events_are_verified"),
     (Check::RecordPages, "tests/verify.rs", "a_statement_changed_after_the_proposal_is_seen_by_the_pages_alone"),
     (Check::RecordClosed, "tests/verify.rs", "every_beginning_of_a_ceremony_is_consistent_and_says_that_it_is_open"),

@@ -7,6 +7,7 @@
 pub mod advisory;
 pub mod anchor;
 mod certificate;
+pub mod found;
 pub mod policy;
 pub mod verify;
 

@@ -81,6 +81,11 @@ pub fn document(title: &Text, intro: &[Block], pages: &[Page], mode: &Mode) -> S
     out
 }
 
+/// The beginning of a page up to our style, with this title of our own words; the head is left open.
+pub(crate) fn opening(title: &str) -> String {
+    format!("{HEAD}<title>{}</title>\n<style>\n{STYLE}</style>\n", escape(title))
+}
+
 /// The acts of the pages in the order of the pages, with the pages of each.
 fn acts(pages: &[Page]) -> impl Iterator<Item = &[Page]> {
     pages.chunk_by(|a, b| a.act == b.act)
@@ -287,7 +292,7 @@ fn inline(text: &Text) -> String {
 }
 
 /// Our own words: no controls but the line break, and escaped for HTML. A backslash of ours stays single.
-fn escape(own: &str) -> String {
+pub(crate) fn escape(own: &str) -> String {
     let inert = |line: &str| line.split('\\').map(text::escape).collect::<Vec<_>>().join("\\");
     for_html(&own.split('\n').map(inert).collect::<Vec<_>>().join("\n"))
 }

@@ -1,6 +1,7 @@
 //! Verifying what others, or we ourselves, published.
 
 mod equivalents;
+pub mod history;
 mod keys;
 mod look;
 mod names;

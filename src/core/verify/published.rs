@@ -285,7 +285,7 @@ fn delegated(look: &mut Look<'_>, published: &Published) -> BTreeSet<String> {
 }
 
 /// The name of a role in a file name: every byte escaped that is not unreserved in RFC 3986, 2.3.
-fn percent_encoded(role: &str) -> String {
+pub(super) fn percent_encoded(role: &str) -> String {
     let mut out = String::new();
     for byte in role.bytes() {
         match byte {

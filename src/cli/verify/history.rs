@@ -1,0 +1,139 @@
+//! `trustroot verify` in a repository that others made: its whole git history, as text, as JSON and as a page.
+//!
+//! Which kind of repository it is: ours if the newest commit has a record (`ceremony/*/plan.json`) or numbered roots in
+//! `root/`; else somebody else's, if any commit holds a root anywhere. `--history` asks for the history whatever it is.
+
+use std::path::Path;
+
+use trustroot_core::signature::Portable;
+use trustroot_core::text::escape;
+use trustroot_core::verify::history::{Ask, HistoryReport, Past, Seen, Told, page, verify_history};
+use trustroot_core::verify::roots::root_number;
+
+use super::{Args, Asked, At, indented, json_text, refused};
+use crate::cli::failure::Failure;
+use crate::cli::print;
+use crate::ledger::Reading;
+use crate::seams::LedgerError;
+use crate::ui::report;
+
+/// How many places one finding names on a terminal; JSON and the page name all.
+const SHOWN: usize = 4;
+
+/// The repository, if its history is to be verified.
+pub(super) fn chosen(path: &Path, forced: bool) -> Result<Option<Reading>, Failure> {
+    let reading = match Reading::open(path) {
+        Ok(reading) => reading,
+        Err(LedgerError::NotFound(_)) if !forced => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    if forced || !is_ours(&reading)? && reading.whole_history(None).is_ok_and(|past| past.holds_roots()) {
+        return Ok(Some(reading));
+    }
+    Ok(None)
+}
+
+/// Whether the newest commit has our layout.
+fn is_ours(reading: &Reading) -> Result<bool, Failure> {
+    Ok(reading.top_paths()?.iter().any(|path| {
+        let record = path.strip_prefix("ceremony/").and_then(|rest| rest.split_once('/'));
+        record.is_some_and(|(_, file)| file == "plan.json")
+            || path.strip_prefix("root/").is_some_and(|name| root_number(name).is_some())
+    }))
+}
+
+/// Verifies the history and reports.
+pub(super) fn run(here: &Path, reading: &Reading, asked: &Asked, args: &Args) -> Result<(), Failure> {
+    let until = matches!(args.at, Some(At::Time(_))).then_some(asked.now);
+    let past: Past = reading.whole_history(until)?;
+    let ask = Ask { now: asked.now, rehearsal: asked.rehearsal, strict: asked.strict, anchor: asked.anchor.as_ref() };
+    let found = verify_history(&past, &ask, &Portable);
+    if let Some(file) = &args.html {
+        let path = here.join(file);
+        std::fs::write(&path, page(&found)).map_err(|error| Failure::file(&path, &error))?;
+    }
+    if args.json {
+        print(&json_text(found.to_json()))?;
+    } else {
+        let bare = if reading.is_bare() { "bare " } else { "" };
+        let place = format!("the history of the {bare}repository {}", escape(&reading.path().display().to_string()));
+        let why = if args.history { "asked for by --history" } else { "it has no layout of ours" };
+        print(&as_text(&format!("{place} ({why})"), &found))?;
+    }
+    if found.accepted() { Ok(()) } else { Err(refused("this history does not verify")) }
+}
+
+fn as_text(place: &str, found: &HistoryReport) -> String {
+    let facts = &found.facts;
+    let headline = found.headline();
+    let mut out = format!("{headline}\n\n{place}\nnewest commit {}\nas of {}\n", facts.head, found.now);
+    if !facts.roots.is_empty() {
+        out.push_str(&format!("\nRoots of {}\n", facts.folder));
+    }
+    for root in &facts.roots {
+        let from = root.from.map_or("not on the main line".to_owned(), |from| format!("from {}", from.day()));
+        let rivals = match root.rivals {
+            0 => String::new(),
+            1 => ", 1 RIVAL".to_owned(),
+            many => format!(", {many} RIVALS"),
+        };
+        out.push_str(&format!(
+            "  root {:<4} {}  {from}, expires {}, signed by {} of {} keys ({} needed){rivals}\n",
+            root.version,
+            root.payload,
+            root.expires.day(),
+            root.signed,
+            root.keys,
+            root.threshold
+        ));
+    }
+    if !facts.holders.is_empty() {
+        out.push_str("\nHolders\n");
+    }
+    for holder in &facts.holders {
+        let proof = holder.proof.and_then(|proof| facts.attestations.get(proof)?.facts.as_ref());
+        let proof = proof.map_or("no hardware proof".to_owned(), |proof| {
+            let (major, minor, patch) = proof.firmware;
+            format!("token {}, firmware {major}.{minor}.{patch}", proof.serial)
+        });
+        let owner = holder.owner.as_ref().map_or(String::new(), |owner| format!("  {owner}"));
+        let roots: Vec<String> = holder.roots.iter().map(u64::to_string).collect();
+        out.push_str(&format!(
+            "  {}  signed {} of {} roots ({}), {proof}{owner}\n",
+            holder.fingerprint.short(),
+            holder.signed,
+            roots.len(),
+            roots.join(" ")
+        ));
+    }
+    if !found.findings.is_empty() {
+        let all: Vec<String> = found.findings.iter().map(told).collect();
+        out.push_str(&format!("\nFound\n{}\n", indented(&all.join("\n"))));
+    }
+    let mut list = |title: &str, lines: &[String]| {
+        if !lines.is_empty() {
+            out.push_str(&format!("\n{title}\n{}\n", indented(&lines.join("\n"))));
+        }
+    };
+    list("Checked", &found.checked);
+    list("Not checked", &found.not_checked);
+    list("The same with other programs, in the repository", &found.equivalents);
+    out.push_str(&format!("\n{headline}\n"));
+    out
+}
+
+/// A finding, and the places where it was seen.
+fn told(told: &Told) -> String {
+    let mut text = report::finding(&told.finding);
+    let place = |seen: &Seen| {
+        let path = if seen.path.is_empty() { String::new() } else { format!("  {}", seen.path) };
+        let digest = seen.digest.map_or(String::new(), |digest| format!("  sha256 {digest}"));
+        format!("\n  {} commit {}{path}{digest}", seen.time, seen.commit)
+    };
+    told.seen.iter().take(SHOWN).for_each(|seen| text.push_str(&place(seen)));
+    let more = told.seen.len().saturating_sub(SHOWN) + told.more;
+    if more > 0 {
+        text.push_str(&format!("\n  and {more} more places (--json names them)"));
+    }
+    text
+}

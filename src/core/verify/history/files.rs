@@ -1,0 +1,232 @@
+//! Files of a history, each read once: what they are, and by which roots they are signed.
+//!
+//! Rules:
+//! 1. What a file is follows from its name: `root.json` or `N.root.json` is a root, and so on; any other JSON file beside
+//!    them may be metadata of a delegated role, and is nothing if it cannot be read as such.
+//! 2. A role's file may carry its version before its name or not; `timestamp.json` never does.
+
+use super::past::{Held, Past};
+use crate::chain;
+use crate::check::{Check, Finding, Level};
+use crate::digest::Digest;
+use crate::metadata::root::Root;
+use crate::metadata::snapshot::Snapshot;
+use crate::metadata::targets::{Delegations, Targets};
+use crate::metadata::timestamp::Timestamp;
+use crate::metadata::{Body, Metadata, Refusal, Role};
+use crate::signature::Verifier;
+use alloc::collections::BTreeMap;
+use alloc::string::{String, ToString};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+/// The folder in which some keep the earlier roots beside the newest.
+const ROOT_HISTORY: &str = "root_history/";
+
+/// Whether a file of this name makes its folder one of TUF metadata.
+pub fn is_named_like_metadata(name: &str) -> bool {
+    named_role(name).is_some()
+}
+
+/// Whether a file of this name may hold a certificate or a public key.
+pub fn is_named_like_a_key(name: &str) -> bool {
+    [".pem", ".crt", ".cer", ".der"].iter().any(|end| name.len() > end.len() && name.ends_with(end))
+}
+
+/// The top-level role that a file is named for, and the version in the name.
+pub(super) fn named_role(name: &str) -> Option<(Role, Option<u64>)> {
+    let base = name.strip_prefix(ROOT_HISTORY).unwrap_or(name).strip_suffix(".json")?;
+    let (version, role) = match base.split_once('.') {
+        Some((digits, role)) => (Some(number(digits)?), role),
+        None => (None, base),
+    };
+    Role::ALL.into_iter().find(|known| known.name() == role).map(|role| (role, version))
+}
+
+/// The role that a file is named for, and the version in the name. Delegated roles may have any name.
+fn version_in(name: &str) -> Option<u64> {
+    number(name.strip_prefix(ROOT_HISTORY).unwrap_or(name).split_once('.')?.0)
+}
+
+/// A number written in the one way there is.
+fn number(digits: &str) -> Option<u64> {
+    digits.parse::<u64>().ok().filter(|number| *number > 0 && number.to_string() == digits)
+}
+
+/// Whether a file of this name never changes once it is published.
+pub(super) fn is_numbered(name: &str) -> bool {
+    name.ends_with(".json") && version_in(name).is_some()
+}
+
+/// What a file says.
+#[derive(Clone, Debug)]
+pub(super) struct Read {
+    pub(super) role: Role,
+    pub(super) version: u64,
+    pub(super) payload: Digest,
+    /// The leniencies and warnings of reading.
+    pub(super) findings: Vec<Finding>,
+    /// The root, if it is one.
+    pub(super) root: Option<Arc<Metadata<Root>>>,
+}
+
+impl Read {
+    fn of<T: Body>(role: Role, file: &Metadata<T>) -> Self {
+        Self {
+            role,
+            version: file.version(),
+            payload: file.payload().digest(),
+            findings: file.findings().to_vec(),
+            root: None,
+        }
+    }
+}
+
+/// Everything that was read so far.
+pub(super) struct Files<'a> {
+    pub(super) past: &'a Past,
+    pub(super) verifier: &'a dyn Verifier,
+    read: BTreeMap<(usize, Role), Option<Read>>,
+    signed: BTreeMap<(usize, usize, Role), bool>,
+    delegated: BTreeMap<(usize, usize, String), bool>,
+    delegations: BTreeMap<usize, Option<Delegations>>,
+}
+
+impl<'a> Files<'a> {
+    pub(super) fn new(past: &'a Past, verifier: &'a dyn Verifier) -> Self {
+        Self {
+            past,
+            verifier,
+            read: BTreeMap::new(),
+            signed: BTreeMap::new(),
+            delegated: BTreeMap::new(),
+            delegations: BTreeMap::new(),
+        }
+    }
+
+    /// Reads the content `blob` under the name `name`; nothing if it is no metadata.
+    pub(super) fn read(&mut self, name: &str, blob: usize) -> Option<&Read> {
+        let role = named_role(name).map_or(Role::Targets, |(role, _)| role);
+        let past = self.past;
+        let entry = self.read.entry((blob, role)).or_insert_with(|| {
+            let bytes = past.bytes(blob);
+            match role {
+                Role::Root => Metadata::<Root>::parse(name, bytes).ok().map(|root| {
+                    let read = Read::of(role, &root);
+                    Read { root: Some(Arc::new(root)), ..read }
+                }),
+                Role::Timestamp => Metadata::<Timestamp>::parse(name, bytes).ok().map(|file| Read::of(role, &file)),
+                Role::Snapshot => Metadata::<Snapshot>::parse(name, bytes).ok().map(|file| Read::of(role, &file)),
+                Role::Targets => Metadata::<Targets>::parse(name, bytes).ok().map(|file| Read::of(role, &file)),
+            }
+        });
+        entry.as_ref()
+    }
+
+    /// The root with this content.
+    pub(super) fn root(&mut self, blob: usize) -> Option<Arc<Metadata<Root>>> {
+        self.read("root.json", blob)?.root.clone()
+    }
+
+    /// Whether a quorum of the role, as the root with the content `root` has it, signed the file.
+    pub(super) fn is_signed(&mut self, root: usize, role: Role, blob: usize) -> bool {
+        if let Some(known) = self.signed.get(&(root, blob, role)) {
+            return *known;
+        }
+        let is = self.root(root).is_some_and(|root| signed(&root, role, self.past.bytes(blob), self.verifier).is_ok());
+        self.signed.insert((root, blob, role), is);
+        is
+    }
+
+    /// Whether a quorum of the role `role`, as the targets with the content `from` delegate to it, signed the file.
+    pub(super) fn is_signed_for(&mut self, from: usize, role: &str, blob: usize) -> bool {
+        let key = (from, blob, role.to_string());
+        if let Some(known) = self.delegated.get(&key) {
+            return *known;
+        }
+        let is = || {
+            let from = Metadata::<Targets>::parse("targets.json", self.past.bytes(from)).ok()?;
+            let file = Metadata::<Targets>::parse(role, self.past.bytes(blob)).ok()?;
+            chain::signed_by_delegate(&from, role, &file, self.verifier).ok()
+        };
+        let is = is().is_some();
+        self.delegated.insert(key, is);
+        is
+    }
+
+    /// Whether the targets with the content `from` delegate to a role of this name.
+    pub(super) fn delegates(&mut self, from: usize, role: &str) -> bool {
+        let past = self.past;
+        let roles = self.delegations.entry(from).or_insert_with(|| {
+            let targets = Metadata::<Targets>::parse("targets.json", past.bytes(from)).ok();
+            targets.and_then(|targets| targets.body().delegations().cloned())
+        });
+        roles.as_ref().is_some_and(|all| all.role(role).is_some())
+    }
+
+    /// The content of the file called `name` in a folder, and what to say if there is none.
+    pub(super) fn find(&self, files: &BTreeMap<&str, Held>, names: &[String]) -> Result<(String, usize), Refusal> {
+        for name in names {
+            match files.get(name.as_str()) {
+                Some(Held::Blob(blob)) => return Ok((name.clone(), *blob)),
+                Some(Held::Odd(what)) => {
+                    let what = alloc::format!("it is {what}, not a file");
+                    return Err(Refusal::new(Check::MetaMissing, name.clone(), what));
+                }
+                None => {}
+            }
+        }
+        let wanted = names.first().cloned().unwrap_or_default();
+        Err(Refusal::new(Check::MetaMissing, crate::text::escape(&wanted), "it is missing"))
+    }
+}
+
+/// That a quorum of `role`, as `root` has it, signed the file with these bytes.
+fn signed(root: &Metadata<Root>, role: Role, bytes: &[u8], verifier: &dyn Verifier) -> Result<(), Refusal> {
+    let check = Check::MetaQuorum;
+    match role {
+        Role::Root => {
+            chain::signed_by(root, role, &Metadata::<Root>::parse("root.json", bytes)?, check, verifier).map(drop)
+        }
+        Role::Timestamp => {
+            chain::signed_by(root, role, &Metadata::<Timestamp>::parse("timestamp.json", bytes)?, check, verifier)
+                .map(drop)
+        }
+        Role::Snapshot => {
+            chain::signed_by(root, role, &Metadata::<Snapshot>::parse("snapshot.json", bytes)?, check, verifier)
+                .map(drop)
+        }
+        Role::Targets => {
+            chain::signed_by(root, role, &Metadata::<Targets>::parse("targets.json", bytes)?, check, verifier).map(drop)
+        }
+    }
+}
+
+/// The roots of a folder, the newest first: the content of each, by version.
+pub(super) fn roots_in(files: &mut Files<'_>, folder: usize) -> Vec<(u64, usize)> {
+    let past = files.past;
+    let mut found = BTreeMap::new();
+    for (name, held) in past.files(folder) {
+        let (Some((Role::Root, _)), Held::Blob(blob)) = (named_role(name), held) else { continue };
+        let Some(read) = files.read(name, blob) else { continue };
+        // A numbered file is what clients ask for.
+        if is_numbered(name) || !found.contains_key(&read.version) {
+            found.insert(read.version, blob);
+        }
+    }
+    found.into_iter().rev().collect()
+}
+
+/// Whether people collect signatures in a folder of this path, and nobody is served from it.
+pub(super) fn is_staged(path: &str) -> bool {
+    path.split('/').any(|part| {
+        matches!(part, "staged" | "staging" | "defunct" | "ceremony" | "testdata" | "tests" | "test")
+            || part.ends_with(".staged")
+    })
+}
+
+/// The findings of reading, as they weigh here.
+pub(super) fn weighed(findings: &[Finding], strict: bool) -> Vec<Finding> {
+    let kept = findings.iter().filter(|finding| finding.level > Level::Note).cloned().collect();
+    if strict { crate::metadata::strict(kept) } else { kept }
+}

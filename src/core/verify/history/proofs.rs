@@ -1,0 +1,266 @@
+//! The holders of a history, and the attestations that prove where their keys were made.
+//!
+//! Rules:
+//! 1. An attestation may lie in any commit and under any name: it proves itself, down from a pinned anchor. It is bound to a
+//!    holder if the attested key is a key of the role root.
+//! 2. The serial number in the name of the file or of its folder, and a public key beside it, have to be the attested ones.
+//! 3. Nobody asked these holders for what our plans ask for: what an attestation lacks is a warning, as is a key without
+//!    one.
+
+use super::Ask;
+use super::files::{Files, is_named_like_a_key};
+use super::past::{Held, Past};
+use super::report::{Attestation, AttestationFacts, HolderLife, Seen};
+use super::roots::{Chain, Sighting, best_sighting};
+use super::told::Tell;
+use crate::attestation::advisories;
+use crate::attestation::anchor::{Anchors, certificate_from_pem};
+use crate::attestation::found::pairs;
+use crate::attestation::verify::{Examined, Expected, Facts, examine, read};
+use crate::check::{Check, Finding, Level};
+use crate::key::PublicKey;
+use crate::metadata::Role;
+use crate::text::escape;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+/// Where some repositories name the owner of a key.
+const OWNER: &str = "x-tuf-on-ci-keyowner";
+/// The signing slot.
+const SLOT: &str = "9c";
+
+/// Looks at all attestations and all holders.
+pub(super) fn look(
+    files: &Files<'_>,
+    chain: &Chain,
+    sightings: &[Sighting],
+    ask: &Ask<'_>,
+    tell: &mut Tell,
+) -> (Vec<Attestation>, Vec<HolderLife>) {
+    let mut holders = holders(chain);
+    let mut found = Vec::new();
+    let anchors = Anchors::pinned();
+    for pair in all_pairs(files.past, tell) {
+        let attestation = judge(files.past, &pair, &holders, &anchors, ask, tell);
+        found.push(attestation);
+    }
+    for holder in holders.values_mut() {
+        let proves = |one: &Attestation| {
+            one.holds && one.facts.as_ref().is_some_and(|facts| facts.fingerprint == holder.fingerprint)
+        };
+        holder.proof = found.iter().position(proves);
+        if holder.proof.is_none() {
+            let owner = holder.owner.as_ref().map_or(String::new(), |owner| format!(" of {owner}"));
+            let what =
+                format!("nothing shows that the key{owner} was made on a token; it is in {}", versions(&holder.roots));
+            let seen = chain.roots.iter().filter(|(version, _)| holder.roots.contains(version));
+            let seen = seen.filter_map(|(_, (blob, _))| Some(best_sighting(sightings, *blob)?.seen(files.past)));
+            let finding = Finding::new(Level::Warning, Check::AttMissing, holder.fingerprint.to_string(), what)
+                .hint("ask the holder for the attestation; the token makes it again at any time");
+            tell.found(finding, seen.collect());
+        }
+    }
+    (found, holders.into_values().collect())
+}
+
+/// Versions in words: `roots 1 to 4 and 7`.
+pub(super) fn versions(versions: &[u64]) -> String {
+    let mut runs: Vec<(u64, u64)> = Vec::new();
+    for version in versions {
+        match runs.last_mut() {
+            Some((_, last)) if *last + 1 == *version => *last = *version,
+            _ => runs.push((*version, *version)),
+        }
+    }
+    let many = versions.len() > 1;
+    let runs: Vec<String> =
+        runs.iter().map(|(a, b)| if a == b { a.to_string() } else { format!("{a} to {b}") }).collect();
+    match runs.as_slice() {
+        [] => "no root".to_string(),
+        [one] if !many => format!("root {one}"),
+        [one] => format!("roots {one}"),
+        [start @ .., last] => format!("roots {} and {last}", start.join(", ")),
+    }
+}
+
+/// Everybody with a key of the role root, in the order in which they came.
+fn holders(chain: &Chain) -> BTreeMap<(u64, PublicKey), HolderLife> {
+    let mut first: BTreeMap<PublicKey, u64> = BTreeMap::new();
+    let mut holders: BTreeMap<(u64, PublicKey), HolderLife> = BTreeMap::new();
+    for (version, (_, root)) in &chain.roots {
+        let role = root.body().role(Role::Root);
+        let Ok(keys) = &role.keys else { continue };
+        let report = chain.report.roots.iter().find(|report| report.number == *version);
+        let signers = report.and_then(|report| report.facts.as_ref()).map(|facts| facts.signers.as_slice());
+        for key in keys.keys() {
+            let came = *first.entry(key.clone()).or_insert(*version);
+            let holder = holders.entry((came, key.clone())).or_insert_with(|| HolderLife {
+                fingerprint: key.fingerprint(),
+                owner: None,
+                roots: Vec::new(),
+                signed: 0,
+                proof: None,
+            });
+            holder.roots.push(*version);
+            let signed = signers.unwrap_or_default().iter().any(|signer| signer.key == *key && signer.for_own);
+            holder.signed += usize::from(signed);
+            let of_key = root.body().keys().values().filter(|one| one.public() == Some(key));
+            let owner = of_key.filter_map(|one| one.value().get(OWNER)?.as_str()).next();
+            holder.owner = owner.map(escape).or(holder.owner.take());
+        }
+    }
+    holders
+}
+
+/// The certificate of a slot and of its device, as they lay together.
+struct Pair {
+    moment: usize,
+    folder: String,
+    name: String,
+    slot: (usize, Vec<u8>),
+    device: Vec<u8>,
+    /// The public keys beside it that are meant for it.
+    keys: Vec<(String, usize, PublicKey)>,
+}
+
+/// Every different pair.
+fn all_pairs(past: &Past, tell: &mut Tell) -> Vec<Pair> {
+    let mut found = Vec::new();
+    let mut looked = BTreeSet::new();
+    let mut known = BTreeSet::new();
+    let mut alone: BTreeMap<usize, Seen> = BTreeMap::new();
+    for (moment, at) in past.moments.iter().enumerate() {
+        for (folder, within) in at.folders.iter() {
+            if !looked.insert(*within) {
+                continue;
+            }
+            let mut certificates: Vec<(&str, usize, Vec<u8>)> = Vec::new();
+            let mut keys: Vec<(&str, usize, PublicKey)> = Vec::new();
+            for (name, held) in past.files(*within).filter(|(name, _)| is_named_like_a_key(name)) {
+                let Held::Blob(blob) = held else { continue };
+                let bytes = past.bytes(blob);
+                let text = core::str::from_utf8(bytes).ok();
+                if let Some(key) = text.and_then(|text| PublicKey::from_pem(text).ok()) {
+                    keys.push((name, blob, key));
+                } else {
+                    let der = text.and_then(certificate_from_pem).unwrap_or_else(|| bytes.to_vec());
+                    certificates.push((name, blob, der));
+                }
+            }
+            let ders: Vec<&[u8]> = certificates.iter().map(|(_, _, der)| der.as_slice()).collect();
+            let pairs = pairs(&ders);
+            for (slot, device) in &pairs {
+                let Some((name, blob, der)) = certificates.get(*slot) else { continue };
+                let path = if folder.is_empty() { (*name).to_string() } else { format!("{folder}/{name}") };
+                let Some((_, device_blob, device)) = device.and_then(|device| certificates.get(device)) else {
+                    alone.entry(*blob).or_insert_with(|| Seen::at(past, moment, &path, Some(*blob)));
+                    continue;
+                };
+                if !known.insert((*blob, *device_blob)) {
+                    continue;
+                }
+                let meant = |key: &&(&str, usize, PublicKey)| {
+                    pairs.len() == 1 || serial_in(key.0).is_some_and(|serial| serial_in(name) == Some(serial))
+                };
+                let keys = keys.iter().filter(meant).map(|(name, blob, key)| ((*name).to_string(), *blob, key.clone()));
+                found.push(Pair {
+                    moment,
+                    folder: folder.clone(),
+                    name: (*name).to_string(),
+                    slot: (*blob, der.clone()),
+                    device: device.clone(),
+                    keys: keys.collect(),
+                });
+            }
+        }
+    }
+    alone.retain(|blob, _| !known.iter().any(|(slot, _)| slot == blob));
+    for seen in alone.into_values() {
+        let what = "the certificate of its device is not beside it, so nobody can follow it to its maker";
+        let finding = Finding::new(Level::Warning, Check::AttChain, seen.path.clone(), what)
+            .hint("ask the holder for the certificate of slot f9");
+        tell.found(finding, Vec::from([seen]));
+    }
+    found
+}
+
+/// The number that the name of a file or of a folder begins with.
+fn serial_in(name: &str) -> Option<u32> {
+    let digits: String = name.chars().take_while(char::is_ascii_digit).collect();
+    let rest = name.get(digits.len()..).unwrap_or_default();
+    if rest.is_empty() || rest.starts_with(['_', '-', '.']) { digits.parse().ok() } else { None }
+}
+
+fn judge(
+    past: &Past,
+    pair: &Pair,
+    holders: &BTreeMap<(u64, PublicKey), HolderLife>,
+    anchors: &Anchors,
+    ask: &Ask<'_>,
+    tell: &mut Tell,
+) -> Attestation {
+    let path = |name: &str| if pair.folder.is_empty() { name.to_string() } else { format!("{}/{name}", pair.folder) };
+    let seen = Seen::at(past, pair.moment, &path(&pair.name), Some(pair.slot.0));
+    let say = |tell: &mut Tell, finding: Finding| {
+        let level = if finding.level == Level::Note { return } else { Level::Warning };
+        tell.found(Finding { level, subject: seen.path.clone(), ..finding }, Vec::from([seen.clone()]));
+    };
+    let Examined { facts, findings } = read(&pair.slot.1, &pair.device, &[], &seen.path, anchors);
+    let Some(facts) = facts else {
+        findings.into_iter().for_each(|finding| say(tell, finding));
+        return Attestation { seen, facts: None, holds: false, roots: Vec::new() };
+    };
+    let folder = pair.folder.rsplit('/').next().unwrap_or_default();
+    let expected = Expected {
+        key: &facts.key,
+        serial: serial_in(&pair.name).or(serial_in(folder)).unwrap_or(facts.serial),
+        slot: SLOT,
+        minimum_firmware: (0, 0, 0),
+        rehearsal: ask.rehearsal,
+        waived: &[],
+    };
+    let examined = examine(&pair.slot.1, &pair.device, &[], &expected, anchors);
+    let roots = holders.iter().find(|((_, key), _)| *key == facts.key).map(|(_, holder)| holder.roots.clone());
+    let mut holds = examined.facts.is_some();
+    for mut finding in examined.findings {
+        let advisory = finding.check == Check::AttAdvisory;
+        holds &= finding.level != Level::Refused || advisory;
+        match &roots {
+            // What is known of a token concerns nobody whose key is in no root.
+            None if advisory => continue,
+            Some(roots) if advisory => {
+                finding.what = finding.what.and(format!("; its key is in {}", versions(roots)));
+                finding.hint = Some("firmware cannot be updated: plan the change to a newer token".to_string());
+            }
+            _ => {}
+        }
+        say(tell, finding);
+    }
+    for (name, blob, key) in pair.keys.iter().filter(|(.., key)| *key != facts.key) {
+        holds = false;
+        let what = format!(
+            "the public key beside the attestation is {}, the attested key is {}",
+            key.fingerprint(),
+            facts.key.fingerprint()
+        );
+        let key = Seen::at(past, pair.moment, &path(name), Some(*blob));
+        let finding = Finding::new(Level::Warning, Check::AttBound, key.path.clone(), what)
+            .hint("the attestation proves another key than the one that was published");
+        tell.found(finding, Vec::from([key, seen.clone()]));
+    }
+    Attestation { seen, facts: Some(said(&facts)), holds, roots: roots.unwrap_or_default() }
+}
+
+fn said(facts: &Facts) -> AttestationFacts {
+    AttestationFacts {
+        serial: facts.serial,
+        firmware: facts.firmware,
+        slot: facts.slot.clone(),
+        fingerprint: facts.key.fingerprint(),
+        advisories: advisories(facts.firmware, facts.key.algorithm())
+            .map(|advisory| advisory.name.to_string())
+            .collect(),
+    }
+}

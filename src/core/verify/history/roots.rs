@@ -1,0 +1,281 @@
+//! The chain of roots of a history, and its rivals.
+//!
+//! Rules:
+//! 1. The chain is that of one folder, the newest commit's. Versions that this folder lacks are taken from the main line,
+//!    where the root after it proves that they belong to it.
+//! 2. A rival is another payload of a version of the chain that clients of the chain would take as well: a quorum of its own
+//!    keys and of the root before it signed it. Of the first version it is one that a quorum of the same holders signed.
+//!    It does not matter where it lies, on which branch, nor in how many files its signatures are.
+//! 3. Whatever else calls itself a root of these versions is a draft, or belongs to another trust root.
+
+use super::Ask;
+use super::files::{Files, is_numbered, is_staged, named_role, roots_in};
+use super::past::Past;
+use super::report::Seen;
+use super::told::Tell;
+use crate::chain::{self, Signatures};
+use crate::check::{Check, Finding, Level};
+use crate::digest::Digest;
+use crate::metadata::root::Root;
+use crate::metadata::{Metadata, Role};
+use crate::quorum::quorum;
+use crate::signature::{Signed, Verifier};
+use crate::text::escape;
+use crate::verify::roots::{RootsReport, verify_roots};
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+/// Where a content first lay.
+#[derive(Clone, Debug)]
+pub(super) struct Sighting {
+    /// The earliest moment that holds the content at this path.
+    pub(super) moment: usize,
+    /// The earliest of the main line, if there is one.
+    pub(super) on_line: Option<usize>,
+    /// The folder; empty for the top.
+    pub(super) folder: String,
+    /// The name in the folder.
+    pub(super) name: String,
+    /// Which content of the folder it was first seen in.
+    pub(super) within: usize,
+    pub(super) blob: usize,
+}
+
+impl Sighting {
+    pub(super) fn path(&self) -> String {
+        if self.folder.is_empty() { self.name.clone() } else { format!("{}/{}", self.folder, self.name) }
+    }
+
+    pub(super) fn seen(&self, past: &Past) -> Seen {
+        Seen::at(past, self.on_line.unwrap_or(self.moment), &self.path(), Some(self.blob))
+    }
+}
+
+/// Every content at every path, once, in the order of moments.
+pub(super) fn sightings(past: &Past) -> Vec<Sighting> {
+    let mut found: Vec<Sighting> = Vec::new();
+    let mut known: BTreeMap<(&str, &str, usize), usize> = BTreeMap::new();
+    let mut looked: BTreeSet<(&str, usize, bool)> = BTreeSet::new();
+    for (moment, at) in past.moments.iter().enumerate() {
+        for (folder, within) in at.folders.iter() {
+            if !looked.insert((folder, *within, at.on_line)) {
+                continue;
+            }
+            for (name, held) in past.files(*within) {
+                let super::past::Held::Blob(blob) = held else { continue };
+                let number = *known.entry((folder, name, blob)).or_insert_with(|| {
+                    found.push(Sighting {
+                        moment,
+                        on_line: None,
+                        folder: folder.clone(),
+                        name: name.to_string(),
+                        within: *within,
+                        blob,
+                    });
+                    found.len() - 1
+                });
+                if at.on_line && found[number].on_line.is_none() {
+                    found[number].on_line = Some(moment);
+                }
+            }
+        }
+    }
+    found
+}
+
+/// The chain.
+pub(super) struct Chain {
+    /// The folder that is served.
+    pub(super) folder: String,
+    /// By version: the content, and the root.
+    pub(super) roots: BTreeMap<u64, (usize, Arc<Metadata<Root>>)>,
+    /// The roots, each judged.
+    pub(super) report: RootsReport,
+    /// The payloads of the chain and of its rivals, by version.
+    pub(super) valid: BTreeMap<u64, BTreeSet<Digest>>,
+    /// How many other payloads of roots never had a quorum.
+    pub(super) drafts: usize,
+    /// Folders of other trust roots.
+    pub(super) others: BTreeSet<String>,
+}
+
+/// Finds the chain; nothing where there is no root on the main line outside folders in which signatures are collected.
+pub(super) fn find(files: &mut Files<'_>, sightings: &[Sighting], ask: &Ask<'_>) -> Option<Chain> {
+    let past = files.past;
+    let newest = past.moments.iter().rev().filter(|moment| moment.on_line);
+    let (folder, within) = newest.filter_map(|moment| chosen(files, &moment.folders)).next()?;
+    let mut roots: BTreeMap<u64, (usize, Arc<Metadata<Root>>)> = BTreeMap::new();
+    for (version, blob) in roots_in(files, within) {
+        roots.extend(files.root(blob).map(|root| (version, (blob, root))));
+    }
+    earlier(files, sightings, &mut roots);
+    let named = roots.iter().map(|(version, (blob, _))| {
+        let name = format!("{version}.root.json");
+        (name, past.bytes(*blob).to_vec())
+    });
+    let report = verify_roots(&named.collect(), ask.strict, files.verifier);
+    let valid = roots.iter().map(|(v, (_, root))| (*v, BTreeSet::from([root.payload().digest()]))).collect();
+    Some(Chain { folder, roots, report, valid, drafts: 0, others: BTreeSet::new() })
+}
+
+/// Rule 1: the folder of a commit that is served: with a timestamp before without, then by the newest root, then by how
+/// many roots there are, then the one nearest to the top.
+fn chosen(files: &mut Files<'_>, folders: &[(String, usize)]) -> Option<(String, usize)> {
+    let mut best = None;
+    for (path, within) in folders.iter().filter(|(path, _)| !is_staged(path)) {
+        let roots = roots_in(files, *within);
+        let Some((newest, _)) = roots.first() else { continue };
+        let served = files.past.files(*within).any(|(name, _)| name == "timestamp.json");
+        let depth = core::cmp::Reverse(path.split('/').count());
+        let rank = (served, *newest, roots.len(), depth, core::cmp::Reverse(path.clone()));
+        if best.as_ref().is_none_or(|(known, _)| *known < rank) {
+            best = Some((rank, (path.clone(), *within)));
+        }
+    }
+    best.map(|(_, chosen)| chosen)
+}
+
+/// Adds the roots before the first, as far as the main line knows them.
+fn earlier(files: &mut Files<'_>, sightings: &[Sighting], roots: &mut BTreeMap<u64, (usize, Arc<Metadata<Root>>)>) {
+    let verifier = files.verifier;
+    while let Some((version, first)) = roots.first_key_value().map(|(version, (_, root))| (*version, Arc::clone(root)))
+    {
+        if version == 1 {
+            return;
+        }
+        let of_line = sightings.iter().rev().filter(|one| one.on_line.is_some() && !is_staged(&one.folder));
+        let found =
+            of_line.filter(|one| named_role(&one.name).is_some_and(|(role, _)| role == Role::Root)).find_map(|one| {
+                let root = files.root(one.blob).filter(|root| root.version() + 1 == version)?;
+                let belongs =
+                    chain::own_quorum(&root, verifier).is_ok() && chain::follows(&root, &first, verifier).is_ok();
+                belongs.then_some((one.blob, root))
+            });
+        let Some((blob, root)) = found else { return };
+        roots.insert(version - 1, (blob, root));
+    }
+}
+
+/// Tells what is to be said of each root of the chain.
+pub(super) fn tell(chain: &Chain, sightings: &[Sighting], past: &Past, tell: &mut Tell) {
+    for finding in &chain.report.findings {
+        tell.found(Finding { subject: shown(&chain.folder), ..finding.clone() }, Vec::new());
+    }
+    for report in &chain.report.roots {
+        let Some((blob, _)) = chain.roots.get(&report.number) else { continue };
+        let here = best_sighting(sightings, *blob);
+        for finding in &report.findings {
+            let seen = here.map(|one| one.seen(past));
+            tell.found(finding.clone(), seen.into_iter().collect());
+        }
+    }
+}
+
+/// The path of a folder as it is shown.
+pub(super) fn shown(folder: &str) -> String {
+    if folder.is_empty() { "the top folder".to_string() } else { escape(folder) }
+}
+
+/// Where a content lay first on the main line, else anywhere.
+pub(super) fn best_sighting(sightings: &[Sighting], blob: usize) -> Option<&Sighting> {
+    let all = || sightings.iter().filter(|one| one.blob == blob);
+    all().filter(|one| one.on_line.is_some()).min_by_key(|one| (one.on_line, !is_numbered(&one.name))).or(all().next())
+}
+
+/// One payload that calls itself a root, wherever it lies.
+struct Candidate<'a> {
+    root: Arc<Metadata<Root>>,
+    /// Every form of the file, with where it lay.
+    forms: Vec<(usize, &'a Sighting)>,
+}
+
+/// Rule 2, for every version in order; tells each rival.
+pub(super) fn rivals(files: &mut Files<'_>, chain: &mut Chain, sightings: &[Sighting], tell: &mut Tell) {
+    let mut candidates: BTreeMap<(u64, Digest), Candidate<'_>> = BTreeMap::new();
+    for one in sightings {
+        if named_role(&one.name).is_none_or(|(role, _)| role != Role::Root) {
+            continue;
+        }
+        let Some(root) = files.root(one.blob) else { continue };
+        let key = (root.version(), root.payload().digest());
+        candidates.entry(key).or_insert_with(|| Candidate { root, forms: Vec::new() }).forms.push((one.blob, one));
+    }
+    // Roots that clients can reach, by version: those of the chain, and rivals as they are found.
+    let mut reached: BTreeMap<u64, Vec<Arc<Metadata<Root>>>> =
+        chain.roots.iter().map(|(version, (_, root))| (*version, Vec::from([Arc::clone(root)]))).collect();
+    let past = files.past;
+    let verifier = files.verifier;
+    for ((version, payload), candidate) in &candidates {
+        let of_chain = chain.valid.get(version).is_some_and(|valid| valid.contains(payload));
+        if of_chain {
+            continue;
+        }
+        let forms: Vec<Arc<Metadata<Root>>> = candidate.forms.iter().filter_map(|(b, _)| files.root(*b)).collect();
+        let met = |by: &Metadata<Root>| met(by, &forms, verifier);
+        let own = met(&candidate.root);
+        let before = version.checked_sub(1).and_then(|before| reached.get(&before));
+        let known = chain.roots.get(version);
+        let follows = match (before, known) {
+            (Some(before), _) => before.iter().find_map(|old| met(old)),
+            (None, Some((_, root))) => met(root),
+            (None, None) => None,
+        };
+        let (Some(own), Some(_)) = (own, follows) else {
+            let related = own.is_none() || known.is_some_and(|(_, root)| shares_a_key(root, &candidate.root));
+            if related {
+                chain.drafts += 1;
+            } else {
+                let folders = candidate.forms.iter().map(|(_, one)| one.folder.clone());
+                chain.others.extend(folders.filter(|folder| *folder != chain.folder));
+            }
+            continue;
+        };
+        reached.entry(*version).or_default().push(Arc::clone(&candidate.root));
+        chain.valid.entry(*version).or_default().insert(*payload);
+        let mut seen: Vec<Seen> = candidate.forms.iter().map(|(_, one)| one.seen(past)).collect();
+        let together = if seen.len() > 1 && !forms.iter().any(|form| chain::own_quorum(form, verifier).is_ok()) {
+            ", in several files together"
+        } else {
+            ""
+        };
+        let finding = if let Some((blob, root)) = known {
+            seen.extend(best_sighting(sightings, *blob).map(|one| one.seen(past)));
+            let what = format!(
+                "two different roots of version {version} are validly signed: {payload} (by {own} of its keys{together}), \
+                 and {} of the chain",
+                root.payload().digest()
+            );
+            Finding::new(Level::Refused, Check::RootRival, format!("root {version}"), what)
+                .hint("ask the holders which one counts, and to publish their answer as the next root")
+        } else {
+            let what = format!(
+                "a validly signed root {version} that the newest commit does not hold: {payload} (by {own} of its \
+                 keys{together})"
+            );
+            Finding::new(Level::Warning, Check::RootRival, format!("root {version}"), what)
+                .hint("it is newer, on another branch, or was taken away: look at the commit")
+        };
+        tell.found(finding, seen);
+    }
+}
+
+fn shares_a_key(a: &Metadata<Root>, b: &Metadata<Root>) -> bool {
+    match (&a.body().role(Role::Root).keys, &b.body().role(Role::Root).keys) {
+        (Ok(a), Ok(b)) => !a.keys().is_disjoint(b.keys()),
+        _ => false,
+    }
+}
+
+/// How many keys of the role root, as `by` has it, signed these forms of one payload together, if that is a quorum.
+fn met(by: &Metadata<Root>, forms: &[Arc<Metadata<Root>>], verifier: &dyn Verifier) -> Option<usize> {
+    let keys = chain::role_keys(by, Role::Root).ok()?;
+    let payload = forms.first()?.payload();
+    let mut signed: Vec<Signed> = Vec::new();
+    for form in forms {
+        signed.extend(chain::held(&Signatures::of(form, verifier).by_role(by.body(), Role::Root)));
+    }
+    quorum(keys, payload, &signed).ok().map(|met| met.signers().len())
+}

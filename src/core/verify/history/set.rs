@@ -1,0 +1,212 @@
+//! Whether the files of one folder fit together at one moment, as a client would take them.
+//!
+//! Rules:
+//! 1. The newest root of the folder leads to timestamp, snapshot, targets and every delegated role that the snapshot names
+//!    and the targets lead to. Each file is the numbered one where there is one, else the plain one.
+//! 2. Expiry is not asked: moments lie in the past. How long each file was good is told apart.
+//! 3. A folder with `root_history/` is a source, out of which the published files are built once the online keys have
+//!    signed. Files there that a quorum signed, and that snapshot and timestamp do not name yet, wait; they do not break.
+
+use super::files::{Files, named_role, roots_in};
+use super::past::Held;
+use crate::check::Check;
+use crate::metadata::snapshot::Snapshot;
+use crate::metadata::{Metadata, Refusal, Role};
+use crate::time;
+use crate::trusted::{Floor, TrustedRoot, TrustedSnapshot, TrustedTargets};
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+/// The most delegated roles that are followed in one set.
+const MAX_DELEGATED: usize = 20_000;
+
+/// A file of a set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Part {
+    /// `root`, `timestamp`, `snapshot`, `targets`, or the name of a delegated role. Foreign text.
+    pub(super) role: String,
+    pub(super) name: String,
+    pub(super) blob: usize,
+    pub(super) version: u64,
+    pub(super) expires: time::Timestamp,
+}
+
+/// The files that clients get.
+#[derive(Clone, Debug)]
+pub(super) struct Set {
+    /// The root first, then timestamp, snapshot, targets, and the delegated ones.
+    pub(super) parts: Vec<Part>,
+    /// What the snapshot names.
+    pub(super) meta: BTreeMap<String, u64>,
+}
+
+impl Set {
+    pub(super) fn version(&self, role: &str) -> u64 {
+        self.parts.iter().find(|part| part.role == role).map_or(0, |part| part.version)
+    }
+}
+
+/// What became of a folder.
+#[derive(Clone, Debug)]
+pub(super) enum Fit {
+    /// A client reaches the targets.
+    Fits(Set),
+    /// It will, once the online keys have signed.
+    Waits,
+    /// It does not: why, and about which file.
+    Breaks(Refusal, String, Option<usize>),
+}
+
+/// A refusal, and the file that it is about.
+type Broken = (Refusal, String, Option<usize>);
+
+/// Judges the content `folder`.
+pub(super) fn fit(files: &mut Files<'_>, folder: usize) -> Fit {
+    let past = files.past;
+    let here: BTreeMap<&str, Held> = past.files(folder).collect();
+    let is_source = here.keys().any(|name| name.starts_with("root_history/"));
+    let roots = roots_in(files, folder);
+    let newest = roots.first().copied();
+    let result = walk(files, &here, newest);
+    match result {
+        Ok(set) => Fit::Fits(set),
+        Err(_) if is_source && waits(files, &here, &roots) => Fit::Waits,
+        Err((refusal, name, blob)) => Fit::Breaks(refusal, name, blob),
+    }
+}
+
+/// Rule 1.
+fn walk(files: &Files<'_>, here: &BTreeMap<&str, Held>, root: Option<(u64, usize)>) -> Result<Set, Broken> {
+    let (past, verifier) = (files.past, files.verifier);
+    let names = |version: u64, role: &str| {
+        let role = super::super::published::percent_encoded(role);
+        [format!("{version}.{role}.json"), format!("{role}.json")]
+    };
+    let Some((version, blob)) = root else {
+        return Err((Refusal::new(Check::MetaMissing, "root.json", "there is no root"), "root.json".to_string(), None));
+    };
+    let candidates = [format!("{version}.root.json"), format!("root_history/{version}.root.json"), "root.json".into()];
+    let name = files.find(here, &candidates).map_or_else(|_| "root.json".to_string(), |(name, _)| name);
+    let about = |name: &str, blob: usize| {
+        let name = name.to_string();
+        move |refusal: Refusal| (refusal, name.clone(), Some(blob))
+    };
+    let missing = |refusal: Refusal| {
+        let name = refusal.finding().subject.clone();
+        (refusal, name, None)
+    };
+    let mut parts = Vec::new();
+    let mut part = |role: &str, name: &str, blob: usize, version: u64, expires: time::Timestamp| {
+        parts.push(Part { role: role.to_string(), name: name.to_string(), blob, version, expires });
+    };
+
+    let root = TrustedRoot::pinned(past.bytes(blob), verifier).map_err(about(&name, blob))?;
+    part("root", &name, blob, version, root.metadata().expires());
+    let root = root.at(time::Timestamp::EARLIEST).map_err(about(&name, blob))?;
+
+    let (name, blob) = files.find(here, &["timestamp.json".to_string()]).map_err(missing)?;
+    let timestamp = root.timestamp(past.bytes(blob), &Floor::none(), verifier).map_err(about(&name, blob))?;
+    part("timestamp", &name, blob, timestamp.metadata().version(), timestamp.metadata().expires());
+
+    let version = timestamp.metadata().body().snapshot().version;
+    let (name, blob) = files.find(here, &names(version, "snapshot")).map_err(missing)?;
+    let snapshot = timestamp.snapshot(past.bytes(blob), verifier).map_err(about(&name, blob))?;
+    part("snapshot", &name, blob, version, snapshot.metadata().expires());
+    let meta: BTreeMap<String, u64> =
+        snapshot.metadata().body().meta().iter().map(|(name, file)| (name.clone(), file.version)).collect();
+
+    let version = meta.get("targets.json").copied().unwrap_or_default();
+    let (name, blob) = files.find(here, &names(version, "targets")).map_err(missing)?;
+    let targets = snapshot.targets(past.bytes(blob), verifier).map_err(about(&name, blob))?;
+    part("targets", &name, blob, version, targets.metadata().expires());
+
+    let mut open = Vec::from([targets]);
+    let mut left: BTreeMap<&str, u64> =
+        meta.iter().filter_map(|(name, version)| Some((name.strip_suffix(".json")?, *version))).collect();
+    left.retain(|name, _| Role::ALL.iter().all(|role| role.name() != *name));
+    let mut followed = 0;
+    while let Some(from) = open.pop() {
+        let Some(delegations) = from.metadata().body().delegations() else { continue };
+        // A role may be delegated to from several places; the first that is asked decides.
+        let roles: Vec<(&str, u64)> =
+            left.iter().filter(|(name, _)| delegations.role(name).is_some()).map(|(n, v)| (*n, *v)).collect();
+        for (role, version) in roles {
+            followed += 1;
+            if followed > MAX_DELEGATED {
+                let what = format!("more than {MAX_DELEGATED} delegated roles");
+                return Err((Refusal::new(Check::MetaForm, "snapshot.json", what), "snapshot.json".to_string(), None));
+            }
+            left.remove(role);
+            let (name, blob) = files.find(here, &names(version, role)).map_err(missing)?;
+            let delegated: TrustedTargets =
+                from.delegated(role, past.bytes(blob), verifier).map_err(about(&name, blob))?;
+            part(role, &name, blob, version, delegated.metadata().expires());
+            open.push(delegated);
+        }
+    }
+    Ok(Set { parts, meta })
+}
+
+/// Rule 3: whether a quorum signed everything in a source, and only what online keys sign lags behind.
+fn waits(files: &mut Files<'_>, here: &BTreeMap<&str, Held>, roots: &[(u64, usize)]) -> bool {
+    let blob = |name: &str| match here.get(name) {
+        Some(Held::Blob(blob)) => Some(*blob),
+        _ => None,
+    };
+    let (Some(&(_, newest)), Some(targets)) = (roots.first(), blob("targets.json")) else { return false };
+    if !files.is_signed(newest, Role::Root, newest) || !files.is_signed(newest, Role::Targets, targets) {
+        return false;
+    }
+    // The online keys may still be those of the root before.
+    let snapshot = roots.iter().take(2).find_map(|(_, root)| lagging(files, here, *root));
+    let (Some(snapshot), Some(read)) = (snapshot, files.read("targets.json", targets)) else { return false };
+    let promised = |name: &str| snapshot.body().meta().get(name).map(|file| file.version);
+    if promised("targets.json").is_none_or(|promised| read.version < promised) {
+        return false;
+    }
+    here.keys().all(|name| {
+        let Some(role) = name.strip_suffix(".json").filter(|_| named_role(name).is_none()) else { return true };
+        let Some(blob) = blob(name) else { return false };
+        let Some(read) = files.read(name, blob) else { return true };
+        let version = read.version;
+        files.is_signed_for(targets, role, blob) && promised(name).is_none_or(|promised| version >= promised)
+    })
+}
+
+/// The snapshot, if it and the timestamp fit each other under this root.
+fn lagging(files: &Files<'_>, here: &BTreeMap<&str, Held>, root: usize) -> Option<Metadata<Snapshot>> {
+    let (past, verifier) = (files.past, files.verifier);
+    let root = TrustedRoot::pinned(past.bytes(root), verifier).ok()?.at(time::Timestamp::EARLIEST).ok()?;
+    let bytes = |name: &str| files.find(here, &[name.to_string()]).ok().map(|(_, blob)| past.bytes(blob));
+    let timestamp = root.timestamp(bytes("timestamp.json")?, &Floor::none(), verifier).ok()?;
+    let snapshot: TrustedSnapshot = timestamp.snapshot(bytes("snapshot.json")?, verifier).ok()?;
+    Some(snapshot.metadata().clone())
+}
+
+/// What went back from one set to the next, if anything did: no client that saw the first takes the second.
+///
+/// Where the keys of timestamp or snapshot changed, both may begin anew (TUF 5.3.11).
+pub(super) fn went_back(files: &mut Files<'_>, before: &Set, after: &Set) -> Option<String> {
+    let root = |set: &Set| set.parts.first().map(|part| part.blob);
+    let (old, new) = (files.root(root(before)?)?, files.root(root(after)?)?);
+    if new.version() < old.version() {
+        return Some(format!("the root goes back from version {} to {}", old.version(), new.version()));
+    }
+    let renewed = |role: Role| old.body().role(role).keys != new.body().role(role).keys;
+    if renewed(Role::Timestamp) || renewed(Role::Snapshot) {
+        return None;
+    }
+    for role in ["timestamp", "snapshot"] {
+        let (old, new) = (before.version(role), after.version(role));
+        if new < old {
+            return Some(format!("the {role} goes back from version {old} to {new}"));
+        }
+    }
+    before.meta.iter().filter(|(name, _)| *name != "root.json").find_map(|(name, old)| match after.meta.get(name) {
+        Some(new) if new >= old => None,
+        Some(new) => Some(format!("{} goes back from version {old} to {new}", crate::text::escape(name))),
+        None => Some(format!("the snapshot no longer names {}", crate::text::escape(name))),
+    })
+}
