@@ -99,10 +99,15 @@ impl Card {
 
     fn stop(mut self) {
         self.process = None;
-        until("the reader is empty", || {
-            readers().is_ok_and(|all| all.iter().all(|reader| matches!(reader.seen, Seen::Nothing { .. })))
-        });
+        empty();
     }
+}
+
+#[track_caller]
+fn empty() {
+    until("the readers are empty", || {
+        readers().is_ok_and(|all| all.iter().all(|reader| matches!(reader.seen, Seen::Nothing { .. })))
+    });
 }
 
 fn tell(control: &Path, line: &str) -> String {
@@ -318,7 +323,10 @@ fn touches_and_pulls(desk: &Desk) {
     hand.join().unwrap();
     assert!(matches!(refused(token.sign_root(&root(), &pin(PIN))), TokenError::Removed));
     drop(token);
-    card.tell("insert");
+    empty();
+    // A hand is not faster than the service, which looks a few times a second.
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!(card.tell("insert"), "ok");
     until("it is back", || YubikeyTokens.open_serial(Some(20_000_007)).is_ok());
     let mut token = open(20_000_007);
     assert!(matches!(token.inspect(), Ok(SlotState::Occupied(found)) if found == key));
