@@ -6,8 +6,8 @@
 //! unshare -mn sh -c 'mount -t tmpfs none /run/pcscd; ip link set lo up; exec cargo test --features middleware --test yubikey'
 //! ```
 //!
-//! `TRUSTROOT_VIRTUAL_YUBIKEY` names the program that plays a card: it takes `--port`, `--serial`, `--version`, `--root`,
-//! `--state`, `--control`, `--touch auto|manual|never` and `--touch-limit`, and commands on its control socket.
+//! `TRUSTROOT_VIRTUAL_YUBIKEY` names the program that plays a card, made by `cargo build -p virtual-yubikey`; `scripts/test`
+//! does all this.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixStream;
@@ -70,7 +70,6 @@ impl Desk {
         let control = self.folder.path().join(format!("{serial}.sock"));
         let mut command = Command::new(program);
         command.args(["--port", &(35963 + slot).to_string(), "--serial", &serial.to_string(), "--version", version]);
-        command.arg("--root").arg(self.folder.path().join("root"));
         command.arg("--state").arg(self.folder.path().join(format!("{serial}.json")));
         command.arg("--control").arg(&control).args(more);
         let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
@@ -184,7 +183,7 @@ fn nothing_is_plugged_in() {
 
 fn both_kinds_of_management_key(desk: &Desk) {
     for (serial, version) in [(20_000_001, "5.7.4"), (20_000_002, "5.4.3")] {
-        let card = desk.card(0, serial, version, &["--touch", "auto"]);
+        let card = desk.card(0, serial, version, &["--touch", "always"]);
         let mut token = open(serial);
         let fresh = token.state().unwrap();
         assert_eq!(
@@ -225,7 +224,7 @@ fn both_kinds_of_management_key(desk: &Desk) {
 }
 
 fn wrong_pins_and_the_puk(desk: &Desk) {
-    let card = desk.card(0, 20_000_003, "5.7.4", &["--touch", "auto"]);
+    let card = desk.card(0, 20_000_003, "5.7.4", &["--touch", "always"]);
     let key = enrolled(20_000_003);
     let mut token = open(20_000_003);
     assert!(matches!(
@@ -301,7 +300,7 @@ fn an_interrupted_provision_goes_on(desk: &Desk) {
 }
 
 fn touches_and_pulls(desk: &Desk) {
-    let card = desk.card(0, 20_000_007, "5.7.4", &["--touch", "manual", "--touch-limit", "4"]);
+    let card = desk.card(0, 20_000_007, "5.7.4", &["--touch", "asked", "--touch-limit", "4"]);
     let key = enrolled(20_000_007);
     let mut token = open(20_000_007);
     assert!(matches!(refused(token.sign_root(&root(), &pin(PIN))), TokenError::NotTouched));
@@ -316,7 +315,7 @@ fn touches_and_pulls(desk: &Desk) {
     let control = card.control.clone();
     let hand = std::thread::spawn(move || {
         until("it waits for a touch", || tell(&control, "waiting").contains("true"));
-        tell(&control, "remove")
+        tell(&control, "pull")
     });
     let error = refused(token.sign_root(&root(), &pin(PIN)));
     assert!(matches!(error, TokenError::Removed), "{error}");
