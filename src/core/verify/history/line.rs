@@ -124,7 +124,10 @@ pub(super) fn walk(files: &mut Files<'_>, chain: &Chain, tell: &mut Tell) -> Lin
                     (place.set, place.since) = (Some(set), moment);
                 }
                 Fit::Breaks(refusal, name, blob) => {
-                    let same = place.open.as_ref().is_some_and(|open| open.refusal == refusal && open.blob == blob);
+                    let same = place
+                        .open
+                        .as_ref()
+                        .is_some_and(|open| open.refusal.check() == refusal.check() && open.name == name);
                     if !same {
                         close(&mut line, place, path, Some(moment), files, tell);
                         place.open = Some(Open { refusal, name, blob, from: moment });
