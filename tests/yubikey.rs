@@ -6,8 +6,7 @@
 //! unshare -mn sh -c 'mount -t tmpfs none /run/pcscd; ip link set lo up; exec cargo test --features middleware --test yubikey'
 //! ```
 //!
-//! `TRUSTROOT_VIRTUAL_YUBIKEY` names the program that plays a card, made by `cargo build -p virtual-yubikey`; `scripts/test`
-//! does all this.
+//! `TRUSTROOT_VIRTUAL_YUBIKEY` names the program that plays a card, made by `cargo build -p virtual-yubikey`.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixStream;
