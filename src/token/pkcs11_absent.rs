@@ -2,13 +2,24 @@
 
 use trustroot_core::pkcs11_uri::Pkcs11Uri;
 
-use crate::seams::{OnlineKey, Token, TokenError, Tokens, Wanted};
+use trustroot_core::event::TokenFacts;
+
+use crate::seams::{OnlineKey, Token, TokenError, TokenState, Tokens, Wanted};
 
 fn absent() -> TokenError {
     TokenError::Refused(
         "this build has no PKCS#11: it was made without the feature `pkcs11` (cargo build --features pkcs11)"
             .to_owned(),
     )
+}
+
+/// What a module would show of one token.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    /// What the token says of itself.
+    pub facts: TokenFacts,
+    /// Its state.
+    pub state: TokenState,
 }
 
 /// No token of any module.
@@ -19,6 +30,14 @@ impl Pkcs11Tokens {
     /// Nothing to load.
     pub fn new() -> Self {
         Self
+    }
+
+    /// Always an error.
+    ///
+    /// # Errors
+    /// That this build has no PKCS#11.
+    pub fn list(&mut self, _: &str) -> Result<Vec<Result<Shown, TokenError>>, TokenError> {
+        Err(absent())
     }
 }
 

@@ -19,9 +19,9 @@ use trustroot_core::tree::Entry;
 use trustroot_core::verify::roots::root_number;
 
 use super::attestation::{Wanted, verdict};
-use super::show::{state_lines, tries_json};
+use super::show::state_lines;
 use super::verify::Advisories;
-use super::{Attest, One, Provision};
+use super::{Attest, One, Provision, tries_json};
 use crate::cli::failure::{Failure, Kind};
 use crate::cli::print;
 use crate::ledger::Reading;

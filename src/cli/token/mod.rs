@@ -3,6 +3,7 @@
 mod attestation;
 #[cfg(feature = "piv")]
 mod enrol;
+mod modules;
 #[cfg(feature = "piv")]
 mod show;
 mod verify;
@@ -15,6 +16,7 @@ use super::failure::Failure;
 #[cfg(not(feature = "piv"))]
 use super::failure::Kind;
 use super::print;
+use crate::seams::Tries;
 
 /// Look at tokens, prepare one, and verify what one says of its key.
 #[derive(clap::Args)]
@@ -25,8 +27,8 @@ pub(super) struct Args {
 
 #[derive(clap::Subcommand)]
 enum What {
-    /// List every reader, the YubiKey in it, or why none answers and what to do.
-    List(Json),
+    /// List every reader, the YubiKey in it, or why none answers and what to do; or the tokens of PKCS#11 modules.
+    List(List),
     /// Show what a token says of itself, without spending a try.
     Inspect(One),
     /// Replace the factory PIN, PUK and management key, and on request generate a key in slot 9c.
@@ -43,9 +45,11 @@ enum What {
     Anchors(Anchors),
 }
 
-/// How to report.
-#[derive(clap::Args, Clone, Copy)]
-struct Json {
+#[derive(clap::Args)]
+struct List {
+    /// List the tokens of this PKCS#11 module instead: its library by absolute path, or its name in p11-kit's configuration.
+    #[arg(long, value_name = "MODULE")]
+    module: Vec<String>,
     /// Report as JSON.
     #[arg(long)]
     json: bool,
@@ -98,6 +102,7 @@ pub(super) fn run(here: &Path, args: &Args) -> Result<(), Failure> {
     match &args.what {
         What::Verify(args) => verify::run(here, args),
         What::Anchors(args) => anchors(args),
+        What::List(args) if !args.module.is_empty() => modules::list(&args.module, args.json),
         #[cfg(feature = "piv")]
         What::List(args) => show::list(args.json),
         #[cfg(feature = "piv")]
@@ -118,6 +123,14 @@ pub(super) fn run(here: &Path, args: &Args) -> Result<(), Failure> {
         | What::Unblock(_)
         | What::Retire(_) => Err(Failure::new(Kind::Surroundings, "this build cannot talk to YubiKeys")
             .hint("build it with them: cargo build --features piv (it needs the PC/SC library)")),
+    }
+}
+
+/// So many tries, or what the token tells instead.
+fn tries_json(tries: Tries) -> serde_json::Value {
+    match tries {
+        Tries::Left(left) => left.into(),
+        untold => untold.to_string().into(),
     }
 }
 

@@ -5,9 +5,10 @@ use trustroot_core::attestation::anchor::Anchors;
 use trustroot_core::attestation::verify::read;
 
 use super::attestation::{Wanted, verdict};
+use super::tries_json;
 use crate::cli::failure::{Failure, Kind};
 use crate::cli::print;
-use crate::seams::{Token as _, TokenState, Tries};
+use crate::seams::{Token as _, TokenState};
 use crate::token::piv::{Occupied, Seen, YubikeyToken, YubikeyTokens, readers, slots};
 
 /// Every reader, and why one holds no YubiKey that answers.
@@ -127,14 +128,6 @@ fn state_json(state: &TokenState) -> Value {
         "puk": state.puk.map(|(default, tries)| json!({ "factory": default, "tries": tries })),
         "management-key": state.management_key_is_default.map(|default| json!({ "factory": default })),
     })
-}
-
-/// So many tries, or what the token tells instead.
-pub(super) fn tries_json(tries: Tries) -> Value {
-    match tries {
-        Tries::Left(left) => left.into(),
-        untold => untold.to_string().into(),
-    }
 }
 
 fn slot_json(slot: &Occupied) -> Value {
