@@ -9,8 +9,13 @@ use std::time::{Duration, Instant};
 
 /// `trustroot rehearse` with one seed, as a person would type it.
 fn rehearse(dir: &Path) -> Command {
+    rehearse_with(dir, "2")
+}
+
+/// The same with so many holders, all of whom sign.
+fn rehearse_with(dir: &Path, holders: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_trustroot"));
-    let args = ["rehearse", "--auto", "--seed", "kill", "--holders", "2", "--threshold", "2", "--dir"];
+    let args = ["rehearse", "--auto", "--seed", "kill", "--holders", holders, "--threshold", holders, "--dir"];
     command.args(args).arg(dir).env_clear().env("HOME", dir.parent().unwrap());
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command
@@ -52,6 +57,59 @@ fn killed_at_any_moment_the_same_command_ends_in_the_same_bytes() {
         assert_eq!(left.len(), 4, "what is left beside the repository: {left:?}");
     }
 }
+
+/// At each place where the program waits for a disk, the system kills it before the disk has answered.
+///
+/// One place in [`STRIDE`] is tried, and since the places of a step are fewer than the steps times that, each kind of place
+/// is met. `TRUSTROOT_KILL_STRIDE=1` tries every single one.
+#[cfg(target_os = "linux")]
+#[test]
+fn killed_while_it_waits_for_the_disk_the_same_command_ends_in_the_same_bytes() {
+    let stride = std::env::var("TRUSTROOT_KILL_STRIDE").map_or(STRIDE, |stride| stride.parse().unwrap());
+    let folder = stage::folder();
+    let whole = folder.path().join("whole");
+    assert!(rehearse_with(&whole, "1").status().unwrap().success());
+    let expected = commit(&whole);
+
+    let next = std::sync::atomic::AtomicUsize::new(0);
+    let killed = std::sync::atomic::AtomicUsize::new(0);
+    let try_all = || {
+        loop {
+            let at = 1 + stride * next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            let dir = folder.path().join(format!("synced-{at}"));
+            let mut traced = Command::new("strace");
+            traced.args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=fsync,fdatasync", "-e"]);
+            traced.arg(format!("inject=fsync,fdatasync:signal=SIGKILL:when={at}")).arg("--");
+            let command = rehearse_with(&dir, "1");
+            traced.arg(command.get_program()).args(command.get_args());
+            traced.env_clear().env("HOME", folder.path()).env("PATH", std::env::var_os("PATH").unwrap());
+            traced.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+            if traced.status().expect("strace is not installed").success() {
+                assert_eq!(commit(&dir), expected);
+                return;
+            }
+            killed.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            if !is_over(&dir) {
+                let output = rehearse_with(&dir, "1").stderr(Stdio::piped()).output().unwrap();
+                let said = String::from_utf8_lossy(&output.stderr);
+                assert!(output.status.success(), "killed at fsync {at} it does not go on: {said}");
+            }
+            assert_eq!(commit(&dir), expected, "killed at fsync {at}");
+            std::fs::remove_dir_all(&dir).unwrap();
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(2, usize::from) {
+            scope.spawn(try_all);
+        }
+    });
+    let killed = killed.into_inner();
+    assert!(killed * stride > 100, "a ceremony waits for the disk more often than {killed} times {stride}");
+}
+
+/// Of so many places one is tried; it shares no factor with the number of places in a step.
+#[cfg(target_os = "linux")]
+const STRIDE: usize = 13;
 
 /// Whether the second kill came after the end: then the command refuses, because the rehearsal is over.
 fn is_over(dir: &Path) -> bool {

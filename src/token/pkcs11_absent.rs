@@ -1,10 +1,11 @@
 //! What stands in for PKCS#11 in a build without it: it says so when such a token is asked for.
 
-use trustroot_core::pkcs11_uri::Pkcs11Uri;
-
 use trustroot_core::event::TokenFacts;
+use trustroot_core::key::PublicKey;
+use trustroot_core::pkcs11_uri::Pkcs11Uri;
+use trustroot_core::review::OnlinePayload;
 
-use crate::seams::{OnlineKey, Token, TokenError, TokenState, Tokens, Wanted};
+use crate::seams::{OnlineKey, Pin, Token, TokenError, TokenState, Tokens, Wanted};
 
 fn absent() -> TokenError {
     TokenError::Refused(
@@ -47,15 +48,25 @@ impl Tokens for Pkcs11Tokens {
     }
 }
 
-/// No online key.
-pub struct Pkcs11OnlineKey;
+/// An online key behind a module; in this build there is none.
+pub enum Pkcs11OnlineKey {}
 
 impl Pkcs11OnlineKey {
     /// Always an error.
     ///
     /// # Errors
     /// That this build has no PKCS#11.
-    pub fn open(_: &Pkcs11Uri) -> Result<Box<dyn OnlineKey>, TokenError> {
+    pub fn open(_: &Pkcs11Uri) -> Result<Self, TokenError> {
         Err(absent())
+    }
+}
+
+impl OnlineKey for Pkcs11OnlineKey {
+    fn public(&self) -> &PublicKey {
+        match *self {}
+    }
+
+    fn sign(&self, _: &OnlinePayload, _: Option<&Pin>) -> Result<Vec<u8>, TokenError> {
+        match *self {}
     }
 }
