@@ -96,10 +96,13 @@ impl StepId {
         &self.0
     }
 
-    /// Whether the name has the form of a step: 1 to 80 of `[a-z0-9.-]`, beginning with an act.
+    /// Whether the name has the form of a step: two or three parts of `[a-z0-9-]` with dots between them, 80 characters at
+    /// most, the first an act.
     pub fn is_well_formed(&self) -> bool {
-        let known = self.0.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'.' || b == b'-');
-        known && self.0.len() <= 80 && self.act().is_some()
+        let letter = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        let parts = self.0.split('.');
+        let known = parts.clone().all(|part| !part.is_empty() && part.bytes().all(letter));
+        known && matches!(parts.count(), 2 | 3) && self.0.len() <= 80 && self.act().is_some()
     }
 
     /// The act it belongs to.

@@ -128,6 +128,7 @@ pub(crate) fn events() -> Vec<Vector> {
         fails("format-2", change("\"format\":1", "\"format\":2")),
         fails("step-of-no-act", change("open.clock", "dance.clock")),
         fails("step-with-a-slash", change("open.clock", "open/clock")),
+        fails("step-with-an-empty-part", change("open.clock", "open..clock")),
         fails("author-with-a-dot", change("\"author\":\"olga\"", "\"author\":\"../olga\"")),
         fails("a-fraction-of-a-second", change(":00Z", ":00.5Z")),
         fails("digest-in-capitals", {
