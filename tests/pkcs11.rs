@@ -7,6 +7,8 @@
 #![cfg(feature = "pkcs11")]
 
 mod common;
+#[path = "support/softhsm.rs"]
+mod softhsm;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -16,6 +18,7 @@ use std::process::Command;
 use std::rc::Rc;
 
 use common::{FixedClock, FixedEntropy, PROGRAM, SEED, handle, rewritten};
+use softhsm::module;
 use trustroot::conduct::{Conductor, Ending, Halt, Program, Room};
 use trustroot::judge::tough_client::ToughClient;
 use trustroot::ledger::{GitLedger, Identity, Reading};
@@ -41,16 +44,8 @@ use trustroot_core::verify::report::{Evidence, Report, Verdict};
 use trustroot_core::verify::trust_root::{History, Options, verify_trust_root};
 use zeroize::Zeroizing;
 
-/// Where distributions put the module.
-const MODULES: [&str; 3] =
-    ["/usr/lib/softhsm/libsofthsm2.so", "/usr/lib64/pkcs11/libsofthsm2.so", "/opt/homebrew/lib/softhsm/libsofthsm2.so"];
 /// The PIN of every token here; it is searched for afterwards.
 const PIN: &str = "Sesame-4711";
-const SO_PIN: &str = "87654321";
-
-fn module() -> &'static str {
-    MODULES.into_iter().find(|path| Path::new(path).exists()).expect("SoftHSM is there; scripts/setup test installs it")
-}
 
 /// Runs `body` in a process of its own, with these tokens of SoftHSM and nothing else.
 fn with_tokens(test: &str, labels: &[&str], body: impl FnOnce(&Path)) {
@@ -58,17 +53,7 @@ fn with_tokens(test: &str, labels: &[&str], body: impl FnOnce(&Path)) {
         return body(Path::new(&folder));
     }
     let folder = tempfile::tempdir().unwrap();
-    let tokens = folder.path().join("tokens");
-    std::fs::create_dir(&tokens).unwrap();
-    let conf = folder.path().join("softhsm2.conf");
-    let text = format!("directories.tokendir = {}\nobjectstore.backend = file\nlog.level = ERROR\n", tokens.display());
-    std::fs::write(&conf, text).unwrap();
-    for label in labels {
-        let mut make = Command::new("softhsm2-util");
-        make.args(["--init-token", "--free", "--label", label, "--so-pin", SO_PIN, "--pin", PIN]);
-        let made = make.env("SOFTHSM2_CONF", &conf).output().expect("softhsm2-util is there");
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    }
+    let conf = softhsm::tokens(folder.path(), labels, PIN);
     let mut again = Command::new(std::env::current_exe().unwrap());
     again.args(["--exact", test, "--nocapture", "--test-threads=1"]);
     again.env("SOFTHSM2_CONF", &conf).env("TRUSTROOT_TEST_TOKENS", folder.path());

@@ -8,15 +8,14 @@
 //!
 //! `TRUSTROOT_VIRTUAL_YUBIKEY` names the program that plays a card, made by `cargo build -p virtual-yubikey`.
 
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+#[path = "support/middleware.rs"]
+mod middleware;
 
-use tempfile::TempDir;
+use std::time::Duration;
+
+use middleware::{Desk, empty, tell, until};
 use trustroot::seams::{NewSecrets, Pin, SlotState, Token as _, TokenError, Tries};
-use trustroot::token::piv::{Seen, YubikeyToken, YubikeyTokens, readers, slots};
+use trustroot::token::piv::{YubikeyToken, YubikeyTokens, slots};
 use trustroot_core::digest::Digest;
 use trustroot_core::key::PublicKey;
 use trustroot_core::payload::Payload;
@@ -27,103 +26,6 @@ use zeroize::Zeroizing;
 const PIN: &str = "p1n-p1n";
 const PUK: &str = "puk-puk1";
 const PAYLOAD: &[u8] = b"{\"_type\":\"root\"}";
-
-/// A process that ends with its owner.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// pcscd with two readers of vpcd, and no card in them.
-struct Desk {
-    folder: TempDir,
-    service: Option<Running>,
-}
-
-impl Desk {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let readers = "FRIENDLYNAME \"Yubico YubiKey CCID VIRTUAL\"\nDEVICENAME /dev/null:0x8C7B\n\
-                       LIBPATH /usr/lib/pcsc/drivers/serial/libifdvpcd.so\nCHANNELID 0x8C7B\n";
-        std::fs::write(folder.path().join("readers.conf"), readers).unwrap();
-        let mut desk = Self { folder, service: None };
-        desk.start();
-        desk
-    }
-
-    fn start(&mut self) {
-        let mut command = Command::new("pcscd");
-        command.arg("--foreground").arg("-c").arg(self.folder.path().join("readers.conf"));
-        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("pcscd is not installed");
-        self.service = Some(Running(child));
-        until("pcscd answers", || readers().is_ok());
-    }
-
-    fn card(&self, slot: u16, serial: u32, version: &str, more: &[&str]) -> Card {
-        let program = std::env::var_os("TRUSTROOT_VIRTUAL_YUBIKEY")
-            .expect("TRUSTROOT_VIRTUAL_YUBIKEY does not name the program that plays a card");
-        let control = self.folder.path().join(format!("{serial}.sock"));
-        let mut command = Command::new(program);
-        command.args(["--port", &(35963 + slot).to_string(), "--serial", &serial.to_string(), "--version", version]);
-        command.arg("--state").arg(self.folder.path().join(format!("{serial}.json")));
-        command.arg("--control").arg(&control).args(more);
-        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let card = Card { control, process: Some(Running(child)) };
-        until("the card is seen", || {
-            let there = |reader: &trustroot::token::piv::Reader| match &reader.seen {
-                Seen::Token(token) => token.serial().0 == serial,
-                Seen::Nothing { .. } => false,
-            };
-            readers().is_ok_and(|found| found.iter().any(there))
-        });
-        card
-    }
-}
-
-/// One virtual card.
-struct Card {
-    control: PathBuf,
-    process: Option<Running>,
-}
-
-impl Card {
-    fn tell(&self, line: &str) -> String {
-        tell(&self.control, line)
-    }
-
-    fn stop(mut self) {
-        self.process = None;
-        empty();
-    }
-}
-
-#[track_caller]
-fn empty() {
-    until("the readers are empty", || {
-        readers().is_ok_and(|all| all.iter().all(|reader| matches!(reader.seen, Seen::Nothing { .. })))
-    });
-}
-
-fn tell(control: &Path, line: &str) -> String {
-    let mut stream = UnixStream::connect(control).unwrap();
-    writeln!(stream, "{line}").unwrap();
-    let mut answer = String::new();
-    BufReader::new(stream).read_line(&mut answer).unwrap();
-    answer.trim().to_owned()
-}
-
-#[track_caller]
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !holds() {
-        assert!(begun.elapsed() < Duration::from_secs(20), "not within 20 seconds: {what}");
-        std::thread::sleep(Duration::from_millis(100));
-    }
-}
 
 fn pin(text: &str) -> Pin {
     Pin::new(Zeroizing::new(text.to_owned()))
@@ -165,7 +67,7 @@ fn verifies(key: &PublicKey, signature: &[u8]) {
 /// One test, because there is one pcscd in a namespace; each part says what it is about when it fails.
 #[test]
 fn a_yubikey_from_the_factory_to_its_end() {
-    let mut desk = Desk::new();
+    let mut desk = Desk::new(2);
     nothing_is_plugged_in();
     both_kinds_of_management_key(&desk);
     wrong_pins_and_the_puk(&desk);
@@ -334,7 +236,7 @@ fn touches_and_pulls(desk: &Desk) {
 }
 
 fn the_service_stops(desk: &mut Desk) {
-    desk.service = None;
+    desk.stop();
     let error = refused(YubikeyTokens.open_serial(None));
     assert!(matches!(&error, TokenError::Unready { what, .. } if what.contains("does not run")), "{error}");
     assert!(!error.hint().is_empty());
