@@ -199,6 +199,7 @@ fn serve(moving: &Moving, card: &Mutex<Card>, mut stream: TcpStream) -> io::Resu
         hand.stream = Some(stream.try_clone()?);
     }
     loop {
+        acknowledge_at_once(&stream)?;
         let mut length = [0; 2];
         stream.read_exact(&mut length)?;
         let mut message = vec![0; usize::from(u16::from_be_bytes(length))];
@@ -217,6 +218,19 @@ fn serve(moving: &Moving, card: &Mutex<Card>, mut stream: TcpStream) -> io::Resu
         let length = u16::try_from(answer.len()).map_err(io::Error::other)?;
         stream.write_all(&[&length.to_be_bytes()[..], &answer].concat())?;
     }
+}
+
+/// `vpcd` sends a length and then, once that is acknowledged, the message: with the usual delay of an acknowledgement each
+/// command would take 40 milliseconds and more. The kernel forgets this after a while, so it is said for each message.
+#[cfg(target_os = "linux")]
+fn acknowledge_at_once(stream: &TcpStream) -> io::Result<()> {
+    Ok(rustix::net::sockopt::set_tcp_quickack(stream, true)?)
+}
+
+/// Elsewhere commands take longer.
+#[cfg(not(target_os = "linux"))]
+fn acknowledge_at_once(_: &TcpStream) -> io::Result<()> {
+    Ok(())
 }
 
 /// One command; nothing if the card was pulled over it.
