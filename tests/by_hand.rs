@@ -1,16 +1,16 @@
 //! Whole ceremonies held by hand: the program in a pane of `tmux`, answered as a person answers it, from the screen alone.
-//!
-//! What is asked is read from the screen, and so are the words of a digest: a page that hides them, or a question that
-//! does not say what to type, fails here.
 
 #[path = "support/pane.rs"]
 mod pane;
+#[path = "support/person.rs"]
+mod person;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
-use pane::{Pane, until};
+use pane::until;
+use person::{Person, places, prompts, shown_words};
 
 /// What is typed at wrong moments; it must not be seen either.
 const WRONG_PIN: &str = "wrOng-1n";
@@ -20,174 +20,8 @@ fn pin_of(who: &str) -> String {
     format!("{:.4}+Zx9", format!("{who}xxxx"))
 }
 
-/// A question as it stands on the screen.
-#[derive(Clone, Debug)]
-struct Asked {
-    /// Who is asked.
-    who: String,
-    /// The step.
-    step: String,
-    /// Everything below the head, as one line.
-    text: String,
-}
-
-impl Asked {
-    /// What tells it from other questions of its step, whatever words it asks for.
-    fn kind(&self) -> String {
-        format!("{} {} {:.5}", self.step, self.who, self.text)
-    }
-}
-
-/// A person at a shell in a terminal.
-struct Person {
-    pane: Pane,
-    /// How many prompts, of shell and program, there were when the last answer was given.
-    answered: usize,
-}
-
-impl Person {
-    /// At a shell whose prompt is the exit code of what ran before.
-    fn at_shell(test: &str, size: (u16, u16)) -> Self {
-        let program = Path::new(env!("CARGO_BIN_EXE_trustroot")).parent().expect("a folder").display().to_string();
-        let path = format!("PATH={program}:{}", std::env::var("PATH").unwrap_or_default());
-        let pane = Pane::open(test, size, &["env", &path, "PS1=exit=$? $ ", "ENV=", "sh", "-i"]);
-        let person = Self { pane, answered: 0 };
-        person.stands();
-        person
-    }
-
-    /// Looks until a prompt stands at the end that was not there before; the whole screen.
-    fn stands(&self) -> String {
-        let mut screen = String::new();
-        until(|| {
-            screen = self.pane.screen();
-            let last = screen.trim_end().lines().last().unwrap_or_default().trim_end().to_owned();
-            prompts(&screen) > self.answered && (last == ">" || is_shell(&last))
-        })
-        .unwrap_or_else(|()| panic!("nothing is asked:\n{screen}"));
-        screen
-    }
-
-    /// Types a line at the prompt that stands.
-    fn enter(&mut self, line: &str) {
-        self.answered = prompts(&self.stands());
-        self.pane.enter(line);
-    }
-
-    /// Presses one key at the prompt that stands.
-    fn press(&mut self, key: &str) {
-        self.answered = prompts(&self.stands());
-        self.pane.press(key);
-    }
-
-    /// Runs a command of the shell to its end; what it printed, with the prompt after it.
-    fn run(&mut self, command: &str) -> String {
-        self.enter(command);
-        let screen = self.stands();
-        screen[screen.rfind(command).expect("the command was echoed")..].to_owned()
-    }
-
-    /// The question that stands, or nothing if the shell does.
-    fn asked(&self) -> Option<Asked> {
-        let screen = self.stands();
-        if is_shell(screen.trim_end().lines().last().unwrap_or_default().trim_end()) {
-            return None;
-        }
-        let (_, question) = screen.rsplit_once("\n[").expect("a question has a head");
-        let (head, text) = question.split_once('\n').expect("a question has a text");
-        let (who, step) = head.split_once("]  ").expect("a head names person and step");
-        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-        Some(Asked { who: who.to_owned(), step: step.trim().to_owned(), text })
-    }
-
-    /// What a person answers who does what the screen says.
-    fn answer(&self, asked: &Asked) -> String {
-        let (_, answer) = asked.text.split_once("answer: ").expect("a question says what an answer looks like");
-        let quoted = |text: &str| text.split('"').nth(1).expect("something quoted").to_owned();
-        if answer.starts_with("the words,") {
-            let words = shown_words(&self.pane.screen());
-            return places(&asked.text).iter().map(|place| words[place].clone()).collect::<Vec<_>>().join(" ");
-        }
-        if answer.starts_with("the word \"") || answer.starts_with("a line, such as") || answer.starts_with("\"all\"") {
-            return quoted(answer);
-        }
-        if answer.contains(" characters, which are not shown") {
-            return pin_of(&asked.who);
-        }
-        assert!(answer.starts_with("Enter, when it is done"), "{asked:?}");
-        String::new()
-    }
-
-    /// Answers until a question of `step` says `what`.
-    fn go_to(&mut self, step: &str, what: &str) -> Asked {
-        while let Some(asked) = self.asked() {
-            if asked.step == step && asked.text.contains(what) {
-                return asked;
-            }
-            let answer = self.answer(&asked);
-            self.enter(&answer);
-        }
-        panic!("`{what}` of {step} was not asked:\n{}", self.pane.screen());
-    }
-
-    /// Answers until the shell stands; the whole screen.
-    fn go_to_the_end(&mut self) -> String {
-        while let Some(asked) = self.asked() {
-            let answer = self.answer(&asked);
-            self.enter(&answer);
-        }
-        self.pane.screen()
-    }
-
-    /// After Ctrl-C: what is and is not done was said, the exit code was 130, and the terminal is as it was.
-    fn is_stopped_at(&mut self, step: &str) -> String {
-        let screen = self.stands();
-        let said = &screen[screen.rfind("\nIn the record: ").unwrap_or_else(|| panic!("it says nothing:\n{screen}"))..];
-        assert!(said.contains(&format!("\nNot done: {step}, and what comes after it.")), "{said}");
-        assert!(said.contains("\nerror: stopped by Ctrl-C"), "{said}");
-        assert!(said.contains("\nhint: nothing is lost; to go on at that step: trustroot"), "{said}");
-        assert!(said.trim_end().ends_with("exit=130 $"), "{said}");
-        let said = said.to_owned();
-        assert!(self.pane.has_cursor(), "the cursor is hidden");
-        let modes = self.run("stty -a");
-        let modes: Vec<_> = modes.split([' ', '\n', ';']).collect();
-        for mode in ["echo", "icanon", "isig", "iexten"] {
-            assert!(modes.contains(&mode), "{mode} is off: {modes:?}");
-        }
-        said
-    }
-}
-
-fn is_shell(line: &str) -> bool {
-    line.starts_with("exit=") && line.ends_with('$')
-}
-
-/// How many prompts the screen shows, answered or not.
-fn prompts(screen: &str) -> usize {
-    screen.lines().filter(|line| line.starts_with('>') || line.starts_with("exit=")).count()
-}
-
-/// The words of the last digest on the screen, by their numbers.
-fn shown_words(screen: &str) -> BTreeMap<usize, String> {
-    let mut words = BTreeMap::new();
-    for line in screen.lines().filter(|line| line.starts_with("    ")) {
-        let cells: Vec<&str> = line.split_whitespace().collect();
-        for cell in cells.chunks(2) {
-            if let [number, word] = cell
-                && let Ok(number) = number.parse::<usize>()
-                && word.chars().all(char::is_alphabetic)
-            {
-                words.insert(number, (*word).to_owned());
-            }
-        }
-    }
-    words
-}
-
-/// Which words are asked for.
-fn places(text: &str) -> Vec<usize> {
-    let list = text.strip_prefix("Words ").and_then(|rest| rest.split_once(" of ")).map(|(list, _)| list);
-    list.unwrap_or_default().split(", ").filter_map(|place| place.parse().ok()).collect()
+fn at_shell(test: &str, size: (u16, u16)) -> Person {
+    Person::at_shell(test, size, &[], |asked| pin_of(&asked.who))
 }
 
 /// Nothing typed unseen is anywhere: not on the screen, not in a file, not in an object of git.
@@ -218,7 +52,7 @@ fn a_ceremony_is_held_by_hand_with_every_trouble_of_a_first_time() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("day");
     let shown = dir.display().to_string();
-    let mut person = Person::at_shell("by-hand", (80, 24));
+    let mut person = at_shell("by-hand", (80, 24));
     person.enter(&format!("trustroot rehearse --holders 2 --threshold 2 --dir {shown}"));
 
     // In the middle of a holder's keys: the PIN is set, the key is not made.
@@ -277,7 +111,7 @@ fn a_ceremony_is_held_by_hand_with_every_trouble_of_a_first_time() {
 #[test]
 fn the_words_asked_for_stand_on_the_screen_above_the_question() {
     let folder = tempfile::tempdir().unwrap();
-    let mut person = Person::at_shell("words", (80, 24));
+    let mut person = at_shell("words", (80, 24));
     person
         .enter(&format!("trustroot rehearse --holders 1 --threshold 1 --dir {}", folder.path().join("day").display()));
     let mut seen = 0;
@@ -299,7 +133,7 @@ fn a_window_that_is_closed_loses_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("day");
     let shown = dir.display().to_string();
-    let mut person = Person::at_shell("closed", (60, 20));
+    let mut person = at_shell("closed", (60, 20));
     let rehearse = format!("trustroot rehearse --holders 1 --threshold 1 --dir {shown}");
     person.enter(&format!("sh -c 'echo pid=$$.; exec {rehearse}'"));
     person.go_to("sign.alice.sign", "The PIN of token");
@@ -311,7 +145,7 @@ fn a_window_that_is_closed_loses_nothing() {
     person.pane.tmux(&["kill-pane"]);
     until(|| !runs()).expect("the program ends with its window");
 
-    let mut person = Person::at_shell("reopened", (120, 40));
+    let mut person = at_shell("reopened", (120, 40));
     person.enter(&format!("trustroot -C {shown}"));
     let asked = person.asked().expect("it goes on");
     assert_eq!(asked.step, "sign.alice.sign");
@@ -324,7 +158,7 @@ fn a_window_that_is_closed_loses_nothing() {
 fn ctrl_c_at_every_question_leads_back_to_it() {
     let folder = tempfile::tempdir().unwrap();
     let shown = folder.path().join("day").display().to_string();
-    let mut person = Person::at_shell("every", (100, 40));
+    let mut person = at_shell("every", (100, 40));
     person.enter(&format!("trustroot rehearse --holders 1 --threshold 1 --dir {shown}"));
     let mut stopped = BTreeSet::new();
     while let Some(asked) = person.asked() {

@@ -6,7 +6,8 @@
 
 #![allow(unreachable_pub, reason = "tests include this file as a module of their own")]
 
-use std::process::{Command, Output};
+use std::io::Write as _;
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 /// One `tmux` server with one window.
@@ -30,14 +31,22 @@ impl Pane {
 
     /// One command of `tmux`.
     pub(crate) fn tmux(&self, args: &[&str]) -> Output {
-        let mut tmux = Command::new("tmux");
-        tmux.env_remove("TMUX").args(["-L", &self.socket]).args(args);
-        tmux.output().expect("these tests need tmux; scripts/test installs it")
+        self.command().args(args).output().expect("these tests need tmux; scripts/test installs it")
     }
 
-    /// Types text as it is.
+    fn command(&self) -> Command {
+        let mut tmux = Command::new("tmux");
+        tmux.env_remove("TMUX").args(["-L", &self.socket]);
+        tmux
+    }
+
+    /// Types text as it is. It is handed over a pipe: a secret must not be an argument of `tmux` either.
     pub(crate) fn type_(&self, text: &str) {
-        assert!(self.tmux(&["send-keys", "-l", "--", text]).status.success());
+        let mut tmux = self.command();
+        tmux.args(["load-buffer", "-b", "typed", "-", ";", "paste-buffer", "-d", "-r", "-b", "typed"]);
+        let mut running = tmux.stdin(Stdio::piped()).spawn().expect("tmux is there");
+        running.stdin.take().expect("a pipe").write_all(text.as_bytes()).expect("tmux reads");
+        assert!(running.wait().expect("tmux ends").success());
     }
 
     /// Presses one key, by the name that `tmux` has for it.
