@@ -4,9 +4,11 @@
 //! hands them in. Each trait says what its caller may rely on; errors say what happened and what to do now.
 
 mod ledger;
+mod remote;
 mod tokens;
 
 pub use ledger::{Commit, Head, Ledger, LedgerError};
+pub use remote::{Caught, Look, Offered, PushOutcome, Pushed, Remote, RemoteError, Seat};
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -5,7 +5,7 @@ use std::fmt;
 use trustroot_core::check::Finding;
 
 use crate::conduct::Halt;
-use crate::seams::{AudienceError, LedgerError, TokenError};
+use crate::seams::{AudienceError, LedgerError, RemoteError, TokenError};
 use crate::ui::report;
 
 /// What kind of failure; the number is the exit code.
@@ -80,6 +80,22 @@ impl std::error::Error for Failure {}
 impl From<LedgerError> for Failure {
     fn from(error: LedgerError) -> Self {
         Self::new(Kind::Surroundings, error.to_string()).hint(error.hint())
+    }
+}
+
+impl From<RemoteError> for Failure {
+    fn from(error: RemoteError) -> Self {
+        let kind = match error {
+            RemoteError::Address { .. } => Kind::Usage,
+            RemoteError::Declined { .. }
+            | RemoteError::Protected { .. }
+            | RemoteError::TooLarge { .. }
+            | RemoteError::Damaged { .. }
+            | RemoteError::NoBundle { .. }
+            | RemoteError::BundleGap { .. } => Kind::Refused,
+            _ => Kind::Surroundings,
+        };
+        Self::new(kind, error.to_string()).hint(error.hint())
     }
 }
 

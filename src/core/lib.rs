@@ -11,6 +11,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod attestation;
+pub mod branch;
 pub mod canonical;
 pub mod chain;
 pub mod check;

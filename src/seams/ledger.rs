@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use trustroot_core::time::Timestamp;
 use trustroot_core::tree::Tree;
 
+use super::Remote;
+
 /// A git repository that holds a trust root.
 pub trait Ledger {
     /// The files of the newest commit under `ceremony/` and `root/`, and where that is.
@@ -32,6 +34,12 @@ pub trait Ledger {
     /// # Errors
     /// `ssh-keygen` was set up and failed, or the person refused.
     fn ssh_sign(&mut self, namespace: &str, bytes: &[u8]) -> Result<Option<String>, LedgerError>;
+
+    /// Everybody who sits elsewhere; nothing for a repository without remotes and bundles, whose ceremonies are held in one
+    /// room.
+    fn remote(&mut self) -> Option<&mut dyn Remote> {
+        None
+    }
 }
 
 /// A moment of the repository.
