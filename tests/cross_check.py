@@ -11,6 +11,7 @@ import http.server
 import io
 import json
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -102,44 +103,71 @@ def check(folder, at):
 
 
 def states(repository):
-    """Each state that was published: the version of its root, a copy of `root/` as it was then, and when that was."""
-    git = ["git", "-C", str(repository)]
-    listed = subprocess.run([*git, "tag", "--list", "*-root-*"], capture_output=True, text=True)
-    for tag in listed.stdout.split() if listed.returncode == 0 else []:
+    """Each state of `root/` that any commit ever published, oldest first: the version of its root, its folder, and when that
+    was. What differs in pages alone is one state."""
+
+    def git(*arguments):
+        return subprocess.run(["git", "-C", str(repository), *arguments], capture_output=True, check=True).stdout
+
+    if not (repository / ".git").exists():
+        return
+    seen = None
+    for line in git("log", "--reverse", "--first-parent", "--format=%H %ct", "--", "root").decode().split("\n"):
+        if not line:
+            continue
+        commit, time = line.split()
         folder = tempfile.TemporaryDirectory()
-        archive = subprocess.run([*git, "archive", tag, "root"], capture_output=True, check=True).stdout
-        tarfile.open(fileobj=io.BytesIO(archive)).extractall(folder.name, filter="data")
-        time = subprocess.run([*git, "log", "-1", "--format=%ct", tag], capture_output=True, text=True, check=True).stdout
-        yield int(tag.rsplit("-", 1)[1]), folder, datetime.fromtimestamp(int(time), timezone.utc)
+        archive = tarfile.open(fileobj=io.BytesIO(git("archive", commit, "root")))
+        archive.extractall(folder.name, filter="data")
+        then = Path(folder.name) / "root"
+        metadata = {path.name: path.read_bytes() for path in then.glob("*.json")}
+        if metadata != seen:
+            seen = metadata
+            yield newest(then, "root"), folder, datetime.fromtimestamp(int(time), timezone.utc)
 
 
 def stopped(repository, at):
-    """Clients that stopped at each state that was published update to the newest, with what they stored; and each state
-    fits clients that are in the middle of their requests and do not see its root yet. Returns a line to print."""
-    all_states = sorted(states(repository), key=lambda state: state[0])
+    """Clients that stopped at each state that was published, with what they stored or with nothing but its root, update to
+    each later state at its time, and to the newest; and each state fits clients that are in the middle of their requests and
+    do not see its root yet. Returns a line to print."""
+    all_states = [(version, Path(folder.name) / "root", time, folder) for version, folder, time in states(repository)]
     root = repository / "root"
+    tried = 0
 
     def update(store, folder, time, bootstrap=None):
-        updater = Updater(store, BASE, fetcher=folder, bootstrap=bootstrap)
+        nonlocal tried
+        tried += 1
+        updater = Updater(store, BASE, fetcher=Files(folder), bootstrap=bootstrap)
         if time is not None:
             updater._trusted_set.reference_time = time
         updater.refresh()
         return updater._trusted_set.root.version
 
-    for version, folder, time in all_states:
-        then = Path(folder.name) / "root"
-        with tempfile.TemporaryDirectory() as store:
-            ended = update(store, Files(then), time, (then / "1.root.json").read_bytes())
-            assert ended == version, (ended, version)
-            ended = update(store, Files(root), at)
-            assert ended == newest(root, "root"), (version, ended)
-        if version > 1:
+    def expect(ended, version, what):
+        if ended != version:
+            raise ValueError(f"{what} ended at root {ended}, not {version}")
+
+    for i, (version, then, time, _) in enumerate(all_states):
+        with tempfile.TemporaryDirectory() as first:
+            expect(update(first, then, time, (then / "1.root.json").read_bytes()), version, f"a new client at state {i + 1}")
+            later = [(folder, moment, number) for number, folder, moment, _ in all_states[i + 1 :]]
+            for folder, moment, number in [*later, (root, at, newest(root, "root"))]:
+                with tempfile.TemporaryDirectory() as store:
+                    shutil.copytree(first, store, dirs_exist_ok=True, symlinks=True)
+                    expect(update(store, folder, moment), number, f"a client that stopped at state {i + 1}")
+                with tempfile.TemporaryDirectory() as store:
+                    alone = (then / f"{version}.root.json").read_bytes()
+                    expect(update(store, folder, moment, alone), number, f"a client with nothing but root {version}")
             # What a client sees that asked for the next root a moment before it was there.
-            (then / f"{version}.root.json").unlink()
-            with tempfile.TemporaryDirectory() as store:
-                ended = update(store, Files(then), time, (then / f"{version - 1}.root.json").read_bytes())
-                assert ended == version - 1, (ended, version)
-    return f"clients that stopped at {len(all_states)} states update to the newest" if all_states else ""
+            if i + 1 < len(all_states) and all_states[i + 1][0] == version + 1:
+                number, folder, moment, _ = all_states[i + 1]
+                with tempfile.TemporaryDirectory() as half, tempfile.TemporaryDirectory() as store:
+                    shutil.copytree(folder, half, dirs_exist_ok=True)
+                    (Path(half) / f"{number}.root.json").unlink()
+                    shutil.copytree(first, store, dirs_exist_ok=True, symlinks=True)
+                    expect(update(store, Path(half), moment), version, f"a client in the middle of state {i + 1}")
+                    expect(update(store, folder, moment), number, f"a client that was in the middle of state {i + 1}")
+    return f"{tried} updates from and to {len(all_states)} states" if all_states else ""
 
 
 def make(folder):

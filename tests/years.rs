@@ -1,12 +1,12 @@
-//! A trust root over the years, at one machine: renewals, a new token, people who come and go, a theft, an abandoned
-//! attempt. After each ceremony everything verifies, and clients that stopped at every earlier root reach the newest.
+//! Ceremonies that continue a root, at one machine: what they change, what they refuse, what is said of them and of the years
+//! ahead. `tests/six_years.rs` has the life of a whole community.
 
 #[path = "support/stage.rs"]
 mod stage;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use stage::{Stage, instead, interject, line, one, several};
+use stage::{Stage, handle, instead, interject, line, one, several};
 use trustroot::conduct::{Ending, Halt};
 use trustroot::ledger::{GitLedger, Identity};
 use trustroot::seams::{Commit, Ledger as _};
@@ -26,11 +26,6 @@ use trustroot_core::signature::Portable;
 use trustroot_core::text::Handle;
 use trustroot_core::time::Timestamp as Day;
 use trustroot_core::verify::report::Report;
-use trustroot_core::verify::trust_root::{History, Options, verify_trust_root};
-
-fn handle(text: &str) -> Handle {
-    Handle::new(text).unwrap()
-}
 
 /// A genesis of `threshold` of `holders`, held.
 fn begun(holders: usize, threshold: u32) -> Stage {
@@ -41,21 +36,6 @@ fn begun(holders: usize, threshold: u32) -> Stage {
 
 fn becoming(handles: &[&str], becomes: Becomes) -> BTreeMap<Handle, Becomes> {
     handles.iter().map(|text| (handle(text), becomes)).collect()
-}
-
-/// The whole repository, verified strictly at the time of its newest event.
-fn report(stage: &Stage) -> Report {
-    let tree = stage.tree();
-    let options = Options {
-        now: stage.ceremony().events.last().unwrap().event.time,
-        rehearsal: true,
-        strict: true,
-        anchor: None,
-        program: Some("trustroot 0.0.0"),
-        history: History::None,
-        differences: &[],
-    };
-    verify_trust_root(&tree, &options, &Portable)
 }
 
 /// Continues, holds the ceremony to its end, and verifies everything. Each ceremony is linted against the root before, and
@@ -72,70 +52,13 @@ fn hold_plan(stage: &mut Stage, toml: &str, deviations: &[trustroot::ui::rehears
     assert!(findings.iter().all(|finding| finding.level < Level::Refused), "{findings:?}");
     stage.follow(toml);
     assert_eq!(stage.hold(deviations).ending(), Ending::Closed);
-    let report = report(stage);
+    let report = stage.report();
     assert!(report.accepted(), "{:#?}", report.findings);
     assert_eq!(newest(stage).root.version(), before.root.version() + 1);
 }
 
 fn newest(stage: &Stage) -> Predecessor {
     Predecessor::newest(&stage.tree()).unwrap()
-}
-
-#[test]
-fn eleven_roots_in_six_years() {
-    let mut stage = begun(5, 3);
-    hold_next(&mut stage, "renewal", "2026-07-01", |_| ());
-    // Two of five are absent; their keys stay.
-    let toml = stage.carried("two-absent", "2027-01-05", |_| ());
-    let present = ["alice", "bob", "carol", "olga", "peter", "quinn"];
-    hold_plan(&mut stage, &toml, &[instead("open.roll", "present", several(&present))]);
-    assert_eq!(newest(&stage).root.body().keys().len(), 6);
-    hold_next(&mut stage, "new-token", "2027-07-01", |plan| {
-        (plan.kind, plan.reason) = (Kind::Rotate, "The token of bob is old.");
-        plan.changes = becoming(&["bob"], Becomes::Replaced);
-    });
-    hold_next(&mut stage, "one-out-one-in", "2028-01-05", |plan| {
-        (plan.kind, plan.reason, plan.add) = (Kind::Rotate, "Alice hands over.", 1);
-        plan.changes = becoming(&["alice"], Becomes::Leaves);
-    });
-    hold_next(&mut stage, "stolen", "2028-07-01", |plan| {
-        (plan.kind, plan.reason) = (Kind::Recover, "The token of carol was stolen.");
-        plan.changes = becoming(&["carol"], Becomes::Lost);
-    });
-    // Abandoned after one signature, and held again.
-    let toml = stage.carried("larger", "2029-01-05", larger);
-    stage.follow(&toml);
-    let stopped =
-        [instead("sign.dave.sign", "consent", interject()), instead("sign.dave.sign", "trouble", one("abandon"))];
-    assert_eq!(stage.hold(&stopped).ending(), Ending::Aborted);
-    let signed = stage.ceremony().holders.values().filter(|state| state.signed).count();
-    assert!(signed > 0);
-    let toml = stage.carried("larger-again", "2029-01-06", larger);
-    hold_plan(&mut stage, &toml, &[]);
-    let ceremony = stage.ceremony();
-    assert!(ceremony.admits(Check::RivalPossible, None), "{:?}", ceremony.exceptions);
-    let what = &ceremony.exceptions[0].what;
-    assert!(what.contains("more make it valid") && what.contains("2029-01-05-larger was abandoned"), "{what}");
-    assert_eq!(newest(&stage).threshold(Role::Root), 4);
-    hold_next(&mut stage, "online", "2029-07-01", |plan| {
-        (plan.kind, plan.reason, plan.online) = (Kind::Rotate, "The server moves.", Some(handle("online-two")));
-    });
-    let all: Vec<String> = stage.plan.holders.iter().map(|holder| holder.handle.to_string()).collect();
-    let all: Vec<&str> = all.iter().map(String::as_str).collect();
-    hold_next(&mut stage, "everybody", "2030-01-05", |plan| {
-        (plan.kind, plan.reason) = (Kind::Rotate, "New tokens for everybody.");
-        plan.changes = becoming(&all, Becomes::Replaced);
-    });
-    hold_next(&mut stage, "renewal-2", "2030-07-01", |_| ());
-    hold_next(&mut stage, "renewal-3", "2031-01-05", |_| ());
-    assert_eq!(newest(&stage).root.version(), 11);
-    // Every record binds its own root, and every earlier one stays accounted for.
-    let roots = stage.tree().keys().filter(|path| path.ends_with(".root.json")).count();
-    assert_eq!((roots, report(&stage).facts.records.len()), (11, 12));
-}
-
-fn larger(plan: &mut Carry<'_>) {
-    (plan.kind, plan.reason, plan.add, plan.threshold) = (Kind::Rotate, "The community grows.", 2, Some(4));
 }
 
 #[test]
@@ -255,7 +178,7 @@ fn an_abandoned_root_stays_in_sight_and_must_be_admitted() {
     let stopped =
         [instead("sign.bob.sign", "consent", interject()), instead("sign.bob.sign", "trouble", one("abandon"))];
     assert_eq!(stage.hold(&stopped).ending(), Ending::Aborted);
-    let abandoned = report(&stage);
+    let abandoned = stage.report();
     let rival = |report: &Report| {
         let of = report.findings.iter().filter(|finding| finding.check == Check::RivalPossible);
         of.map(|finding| (finding.level, finding.what.line())).collect::<Vec<_>>()
@@ -268,7 +191,7 @@ fn an_abandoned_root_stays_in_sight_and_must_be_admitted() {
     assert!(toml.contains("token = { kind = \"virtual\", serial = 90000001 }"), "the root knows the tokens\n{toml}");
     let toml = stage.carried("renewal-again", "2026-06-02", |_| ());
     hold_plan(&mut stage, &toml, &[]);
-    assert_eq!(rival(&report(&stage)).iter().map(|(level, _)| *level).collect::<Vec<_>>(), [Level::Warning]);
+    assert_eq!(rival(&stage.report()).iter().map(|(level, _)| *level).collect::<Vec<_>>(), [Level::Warning]);
 }
 
 #[test]
@@ -377,7 +300,7 @@ fn a_root_that_others_made_is_continued_and_says_so() {
 
     let toml = stage.carried("renewal", "2026-06-01", |_| ());
     hold_plan(&mut stage, &toml, &[]);
-    let report = report(&stage);
+    let report = stage.report();
     assert!(
         report.accepted() && report.headline().contains("roots 1 to 1 were made elsewhere"),
         "{}",
@@ -387,6 +310,6 @@ fn a_root_that_others_made_is_continued_and_says_so() {
     // It is no excuse for a record that was taken away: a later record that continues what a record made says otherwise.
     let mut held = begun(3, 2);
     hold_next(&mut held, "renewal", "2026-06-01", |_| ());
-    let headline = self::report(&held).headline();
+    let headline = held.report().headline();
     assert!(!headline.contains("elsewhere"), "{headline}");
 }

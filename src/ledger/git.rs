@@ -22,7 +22,7 @@ use super::lock::Lock;
 use super::read::{Named, Reading, is_name};
 use super::sign::{Signer, is_set, text_of};
 use super::worktree::Worktree;
-use super::{Budget, TEMPORARY, io, shown};
+use super::{Budget, TEMPORARY, appearance, io, shown};
 use crate::seams::{Commit, Head, Ledger, LedgerError};
 
 /// The file that keeps git from changing any byte, added by the first commit to a branch that has none.
@@ -267,7 +267,9 @@ impl GitLedger {
     fn check_out(&self, files: &BTreeMap<&str, &[u8]>) -> Result<(), LedgerError> {
         let worktree: Worktree<'_> = self.reading.worktree()?;
         let mut stats = Vec::new();
-        for (&path, &bytes) in files {
+        let mut in_order: Vec<(&str, &[u8])> = files.iter().map(|(&path, &bytes)| (path, bytes)).collect();
+        in_order.sort_by_key(|(path, _)| appearance(path));
+        for (path, bytes) in in_order {
             let stat = match worktree.look(path)? {
                 Some(Entry::File(there)) if there == bytes => worktree.stat(path)?,
                 _ => worktree.put(path, bytes)?,

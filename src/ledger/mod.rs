@@ -10,6 +10,8 @@
 //! 4. No symbolic link is followed inside a repository or a folder, for reading or for writing.
 //! 5. Reading is bounded in entries, bytes and depth, and nothing that a repository holds is executed.
 //! 6. The network is the person's own `git`; nothing here opens a connection.
+//! 7. In the working tree what a file names appears before it, and a root last, so that whoever serves `root/` as it lies never
+//!    serves files that do not fit together, also while a commit is being written.
 
 mod git;
 mod history;
@@ -25,6 +27,7 @@ pub use read::{Change, Difference, Past, Reading, read_all, read_dir};
 use std::path::Path;
 
 use trustroot_core::text;
+use trustroot_core::verify::roots::root_number;
 
 use crate::seams::LedgerError;
 
@@ -52,6 +55,15 @@ fn shown(path: &Path) -> String {
 /// A failure of the system or of libgit2 at `path`.
 fn io(path: &Path, reason: impl std::fmt::Display) -> LedgerError {
     LedgerError::Io { path: shown(path), reason: text::escape(&reason.to_string()) }
+}
+
+/// When `path` appears among the files of a commit (rule 7): numbered files first, then the timestamp, then roots in order.
+fn appearance(path: &str) -> (u8, u64) {
+    match path.strip_prefix("root/") {
+        Some("timestamp.json") => (1, 0),
+        Some(name) => root_number(name).map_or((0, 0), |number| (2, number)),
+        None => (0, 0),
+    }
 }
 
 /// What is counted while files are read, so that a hostile repository ends in a refusal and not in a full memory.
@@ -96,5 +108,20 @@ impl Budget {
             return Err(LedgerError::Limit("files of more than 512 MiB together".to_owned()));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::appearance;
+
+    #[test]
+    fn a_root_appears_after_everything_that_fits_it() {
+        let mut names =
+            ["10.root.json", "9.root.json", "timestamp.json", "2.snapshot.json", "README.md", "10.targets.json"];
+        names.sort_by_key(|name| appearance(&format!("root/{name}")));
+        let last = ["timestamp.json", "9.root.json", "10.root.json"];
+        assert_eq!(names[3..], last, "{names:?}");
+        assert_eq!(appearance("ceremony/2.root.json"), (0, 0));
     }
 }

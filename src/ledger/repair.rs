@@ -18,7 +18,7 @@ use trustroot_core::tree::Entry;
 use super::git::{GitLedger, PLANS, blob_id};
 use super::read::Named;
 use super::worktree::is_temporary;
-use super::{Budget, TOPS, io};
+use super::{Budget, TOPS, appearance, io};
 use crate::seams::LedgerError;
 
 /// How much younger than our mark a lock file may be and still be ours.
@@ -89,7 +89,8 @@ impl GitLedger {
         for path in temporary {
             worktree.remove_temporary(&path)?;
         }
-        let restore: Vec<(String, Oid)> = restore.into_iter().map(|(path, id)| (path.to_owned(), id)).collect();
+        let mut restore: Vec<(String, Oid)> = restore.into_iter().map(|(path, id)| (path.to_owned(), id)).collect();
+        restore.sort_by_key(|(path, _)| appearance(path));
         let mut stats = Vec::new();
         // First those whose file needs nothing. Without times and sizes git compares the bytes when it looks next.
         stats.extend(index.iter().map(|(path, id)| (path.as_str(), *id, None)));

@@ -33,6 +33,8 @@ use trustroot_core::signature::Portable;
 use trustroot_core::text::Handle;
 use trustroot_core::time::Timestamp;
 use trustroot_core::tree::Tree;
+use trustroot_core::verify::report::Report;
+use trustroot_core::verify::trust_root::{History, Options, verify_trust_root};
 use zeroize::Zeroizing;
 
 /// The PIN that everybody chooses.
@@ -212,6 +214,20 @@ impl Stage {
         replay(&Record::read(&tree, &self.dir()).unwrap(), &tree).unwrap()
     }
 
+    /// The whole repository, verified strictly at the time of its newest event.
+    pub(crate) fn report(&self) -> Report {
+        let options = Options {
+            now: self.ceremony().events.last().unwrap().event.time,
+            rehearsal: true,
+            strict: true,
+            anchor: None,
+            program: Some("trustroot 0.0.0"),
+            history: History::None,
+            differences: &[],
+        };
+        verify_trust_root(&self.tree(), &options, &Portable)
+    }
+
     /// Holds the ceremony, or goes on with it, with answers that go as planned but for `deviations`.
     pub(crate) fn hold(&self, deviations: &[Deviation]) -> Outcome {
         self.hold_until(deviations, None)
@@ -324,6 +340,11 @@ pub(crate) fn instead(step: &str, name: &str, instead: Instead) -> Deviation {
 /// Another answer at the `nth` asking.
 pub(crate) fn at(step: &str, name: &str, nth: u32, instead: Instead) -> Deviation {
     Deviation { step: step_id(step), name: name.to_owned(), nth, instead }
+}
+
+/// A short name.
+pub(crate) fn handle(text: &str) -> Handle {
+    Handle::new(text).unwrap()
 }
 
 /// A step by its name.
