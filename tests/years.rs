@@ -9,23 +9,32 @@ use std::collections::{BTreeMap, BTreeSet};
 use stage::{Stage, handle, instead, interject, line, one, several};
 use trustroot::conduct::{Ending, Halt};
 use trustroot::ledger::{GitLedger, Identity};
-use trustroot::seams::{Commit, Ledger as _};
+use trustroot::seams::{Commit, Ledger as _, Pin, SlotState, Tokens as _, Wanted};
+use trustroot::token::VirtualTokens;
 use trustroot_core::check::{Check, Level};
 use trustroot_core::foresight::{Foresight, foresee, remind};
+use trustroot_core::json::Value;
 use trustroot_core::lint::lint_alone;
+use trustroot_core::metadata::build::new_key_id;
+use trustroot_core::metadata::envelope::assemble;
+use trustroot_core::metadata::root::Root;
 use trustroot_core::metadata::timestamp::Timestamp;
 use trustroot_core::metadata::{Metadata, Role};
 use trustroot_core::page::{plain, review};
+use trustroot_core::payload::Payload;
 use trustroot_core::plan::carry::{Becomes, Carry};
 use trustroot_core::plan::lint::lint;
 use trustroot_core::plan::lint_follows::against;
 use trustroot_core::plan::{Kind, Plan};
 use trustroot_core::predecessor::Predecessor;
+use trustroot_core::proposal::RECORD;
 use trustroot_core::replay::Next;
+use trustroot_core::review::Review;
 use trustroot_core::signature::Portable;
 use trustroot_core::text::Handle;
 use trustroot_core::time::Timestamp as Day;
 use trustroot_core::verify::report::Report;
+use zeroize::Zeroizing;
 
 /// A genesis of `threshold` of `holders`, held.
 fn begun(holders: usize, threshold: u32) -> Stage {
@@ -277,15 +286,47 @@ fn nothing_due_is_no_message() {
     assert_eq!((ahead.due.len(), remind(&ahead, "Ours", false)), (0, None));
 }
 
-#[test]
-fn a_root_that_others_made_is_continued_and_says_so() {
-    let old = begun(3, 2);
-    // What another program leaves behind: a folder of metadata, and no word of how it came about.
+/// The first root as a program without records would have left it, signed again by the same tokens.
+fn without_its_record(stage: &Stage) -> Vec<u8> {
+    let tree = stage.tree();
+    let root = Metadata::<Root>::parse("1.root.json", tree["root/1.root.json"].bytes().unwrap()).unwrap();
+    let Value::Obj(mut signed) = root.signed().clone() else { panic!("an object is signed") };
+    signed.remove(RECORD).unwrap();
+    let payload = Payload::of(&Value::Obj(signed));
+    let targets = stage.ceremony().proposal.unwrap().targets;
+    let (reviewed, _) = Review::of(payload.bytes().to_vec(), targets).consent(Review::WORD, payload.digest()).unwrap();
+
+    let state = stage.ledger().state_dir().join("tokens");
+    let mut tokens = VirtualTokens::new(stage.seed, &state, &stage.plan, Vec::new()).unwrap();
+    let signatures: Vec<(String, Vec<u8>)> = stage
+        .plan
+        .holders
+        .iter()
+        .map(|holder| {
+            let wanted = Wanted {
+                holder: holder.handle.clone(),
+                kind: holder.token.kind,
+                serial: holder.token.serial,
+                pkcs11: None,
+            };
+            let mut token = tokens.open(&wanted).unwrap();
+            let SlotState::Occupied(key) = token.inspect().unwrap() else { panic!("the token has its key") };
+            let pin = Pin::new(Zeroizing::new(stage::PIN.to_owned()));
+            (new_key_id(&key).unwrap(), token.sign_root(&reviewed, &pin).unwrap())
+        })
+        .collect();
+    assemble(&payload, signatures)
+}
+
+/// A repository whose root is `first`, with what else `old` published, and no word of how it came about; `old`'s tokens are
+/// at hand.
+fn published_only(old: &Stage, first: Vec<u8>) -> Stage {
     let mut stage = Stage::new(3, 2);
     stage.folder = stage::folder();
     let published = old.tree().into_iter().filter(|(path, _)| path.starts_with("root/") && path.ends_with(".json"));
     let mut files: BTreeMap<String, Vec<u8>> =
         published.map(|(path, entry)| (path, entry.bytes().unwrap().to_vec())).collect();
+    files.insert("root/1.root.json".to_owned(), first);
     files.insert(".gitattributes".to_owned(), b"* -text\n".to_vec());
     let mut ledger = GitLedger::init(stage.folder.path(), Some(Identity::rehearsal())).unwrap();
     let time = stage.plan.day.plus_seconds(12 * 3600);
@@ -296,8 +337,13 @@ fn a_root_that_others_made_is_continued_and_says_so() {
         let file = file.unwrap();
         std::fs::copy(file.path(), tokens.join(file.file_name())).unwrap();
     }
-    drop(ledger);
+    stage
+}
 
+#[test]
+fn a_root_that_others_made_is_continued_and_says_so() {
+    let old = begun(3, 2);
+    let mut stage = published_only(&old, without_its_record(&old));
     let toml = stage.carried("renewal", "2026-06-01", |_| ());
     hold_plan(&mut stage, &toml, &[]);
     let report = stage.report();
@@ -312,4 +358,18 @@ fn a_root_that_others_made_is_continued_and_says_so() {
     hold_next(&mut held, "renewal", "2026-06-01", |_| ());
     let headline = held.report().headline();
     assert!(!headline.contains("elsewhere"), "{headline}");
+}
+
+#[test]
+fn a_root_whose_record_was_taken_away_was_not_made_elsewhere() {
+    let old = begun(3, 2);
+    let first = old.tree()["root/1.root.json"].bytes().unwrap().to_vec();
+    let mut stage = published_only(&old, first);
+    let toml = stage.carried("renewal", "2026-06-01", |_| ());
+    stage.follow(&toml);
+    assert_eq!(stage.hold(&[]).ending(), Ending::Closed);
+    let report = stage.report();
+    let refused: Vec<_> = report.findings.iter().filter(|finding| finding.level == Level::Refused).collect();
+    assert_eq!(refused.iter().map(|finding| finding.check).collect::<Vec<_>>(), [Check::RootRecord], "{refused:?}");
+    assert_eq!(refused[0].subject, "root/1.root.json");
 }

@@ -16,10 +16,11 @@ use super::{keys, names, proposed, published, record, rivals};
 use crate::attestation::anchor::Anchors;
 use crate::check::Check;
 use crate::digest::Digest;
+use crate::json::Value;
 use crate::key::PublicKey;
 use crate::metadata::{Metadata, root::Root};
 use crate::plan::Plan;
-use crate::proposal::REHEARSAL;
+use crate::proposal::{RECORD, REHEARSAL};
 use crate::record::records;
 use crate::signature::Verifier;
 use crate::text::{Handle, escape};
@@ -170,6 +171,17 @@ fn made_elsewhere(look: &mut Look<'_>, all: &[Held], proposals: &[Option<Propose
     Some(version)
 }
 
+/// A root that names a record was made by a ceremony like ours: it is no other program's, and its record belongs here.
+fn names_a_record(look: &mut Look<'_>, subject: &str, root: &Metadata<Root>) {
+    let Some(named) = root.signed().get(RECORD) else { return };
+    let plan = named.get("plan").and_then(Value::as_str).map_or_else(String::new, |plan| {
+        // Foreign text until it is compared; a digest has 64 digits.
+        format!(", of the plan {}", escape(&plan.chars().take(64).collect::<String>()))
+    });
+    look.refuse(Check::RootRecord, subject, format!("it names a record{plan}, and that record is not here")).hint =
+        Some("restore the folder below ceremony/ from git, or from another clone".to_string());
+}
+
 /// Every key of every root comes from a record, and is one key; what was made elsewhere is judged by its signatures alone.
 fn established(look: &mut Look<'_>, published: &Published, proposals: &[Option<Proposed>], elsewhere: Option<u64>) {
     let is_elsewhere = |version: &u64| elsewhere.is_some_and(|newest| *version <= newest);
@@ -177,6 +189,9 @@ fn established(look: &mut Look<'_>, published: &Published, proposals: &[Option<P
     let brought = brought.flat_map(|(_, root)| root.body().keys().values()).filter_map(|key| key.public());
     let known: BTreeSet<&PublicKey> =
         proposals.iter().flatten().flat_map(|proposed| &proposed.keys).chain(brought).collect();
+    for (version, root) in published.roots.iter().filter(|(version, _)| is_elsewhere(version)) {
+        names_a_record(look, &format!("root/{version}.root.json"), root);
+    }
     let mut count = BTreeSet::new();
     for (version, root) in published.roots.iter().filter(|(version, _)| !is_elsewhere(version)) {
         let subject = format!("root/{version}.root.json");
