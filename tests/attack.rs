@@ -90,7 +90,7 @@ static BLANK: LazyLock<Event> = LazyLock::new(|| {
 
 /// An event of the conductor's after `after`, as a forger writes it.
 fn event(n: u32, after: BTreeSet<Digest>, deed: Deed) -> Event {
-    Event { n, after, deed, files: BTreeMap::new(), ..BLANK.clone() }
+    Event { n, after, deed, files: BTreeMap::new(), signatures: BTreeMap::new(), ..BLANK.clone() }
 }
 
 /// Puts the event in, and gives its digest.

@@ -17,6 +17,7 @@ mod trouble;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use trustroot_core::beside;
 use trustroot_core::check::Finding;
 use trustroot_core::digest::Digest;
 use trustroot_core::event::{Deed, Event, StepId};
@@ -24,7 +25,7 @@ use trustroot_core::page::{Block, Text, script};
 use trustroot_core::record::Record;
 use trustroot_core::replay::{Ceremony, Next, replay};
 use trustroot_core::signature::Verifier;
-use trustroot_core::ssh::{EVENT_NAMESPACE, RECORD_NAMESPACE};
+use trustroot_core::ssh::{self, EVENT_NAMESPACE, RECORD_NAMESPACE};
 use trustroot_core::step::Step;
 use trustroot_core::text::Handle;
 use trustroot_core::words;
@@ -209,6 +210,10 @@ impl<'a> Conductor<'a> {
     fn stand(&self) -> Result<Stand, Halt> {
         let head = self.room.ledger.head()?;
         let record = Record::read(&head.tree, &self.dir).map_err(Halt::Record)?;
+        let changed = beside::check(&record, &head.tree);
+        if !changed.is_empty() {
+            return Err(Halt::Record(changed));
+        }
         let ceremony = replay(&record, &head.tree).map_err(|finding| Halt::Record(vec![finding]))?;
         Ok(Stand { head, record, ceremony })
     }
@@ -271,16 +276,16 @@ impl<'a> Conductor<'a> {
             checked: hands.checked,
             deed,
             files: evidence.iter().map(|(path, bytes)| (path.clone(), Digest::of(bytes))).collect(),
+            signatures: stand.record.signatures_of_heads(&stand.head.tree),
         };
         let bytes = event.to_canonical();
         let path = format!("{}/{}", self.dir, event.path());
         let mut files = evidence;
-        if let Some(signature) = self.room.ledger.ssh_sign(EVENT_NAMESPACE, &bytes)? {
-            files.insert(format!("{path}.sig"), signature.into_bytes());
+        let key = stand.ceremony.plan.ssh_of(&event.author);
+        if let Some(signature) = self.ssh_sign(key, EVENT_NAMESPACE, &bytes)? {
+            files.insert(beside::path(&self.dir, &event), signature.into_bytes());
         }
-        if let (Deed::Closed { .. }, Some(signature)) =
-            (&event.deed, self.room.ledger.ssh_sign(RECORD_NAMESPACE, &bytes)?)
-        {
+        if let (Deed::Closed { .. }, Some(signature)) = (&event.deed, self.ssh_sign(key, RECORD_NAMESPACE, &bytes)?) {
             files.insert(format!("{path}.record.sig"), signature.into_bytes());
         }
         let message = format!(
@@ -293,6 +298,17 @@ impl<'a> Conductor<'a> {
         files.insert(path, bytes);
         self.room.ledger.append(&Commit { parent: stand.head.commit.clone(), files, message, time: now })?;
         Ok(())
+    }
+
+    /// The author's SSH signature, if the plan names a key for them and their git is set up to sign. One by another key would
+    /// be refused for ever, so it is not written.
+    fn ssh_sign(&mut self, key: Option<&str>, namespace: &str, bytes: &[u8]) -> Result<Option<String>, Halt> {
+        let Some(key) = key else { return Ok(None) };
+        let Some(signature) = self.room.ledger.ssh_sign(namespace, bytes)? else { return Ok(None) };
+        match ssh::verify(key, namespace, bytes, &signature) {
+            Ok(()) => Ok(Some(signature)),
+            Err(error) => Err(LedgerError::SshSign(format!("it is not by the key of the plan: {error}")).into()),
+        }
     }
 
     // ------------------------------------------------------------------------------------------- questions

@@ -4,7 +4,8 @@
 //! 1. An event names the digests of the events it follows: its author's previous one and every head of the other
 //!    authors that its author had seen. Two branches merge by union of files.
 //! 2. It names the SHA-256 of every file it establishes, by path from the top of the repository.
-//! 3. Its file is the canonical JSON of [`Event`] and nothing else, at
+//! 3. It names the SHA-256 of the SSH signature beside each event it follows, where one lies there: see `beside`.
+//! 4. Its file is the canonical JSON of [`Event`] and nothing else, at
 //!    `log/<author>/<n, four digits>-<step>-<digest, 16 hex>.json`; bytes in any other form are refused.
 
 use crate::digest::Digest;
@@ -49,6 +50,9 @@ pub struct Event {
     /// SHA-256 of every file established, by path from the top of the repository.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub files: BTreeMap<String, Digest>,
+    /// SHA-256 of the SSH signature beside an event it follows, by the digest of that event. No signature, no entry.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub signatures: BTreeMap<Digest, Digest>,
 }
 
 /// The acts of a ceremony, in order.

@@ -12,6 +12,7 @@ extern crate std;
 
 pub mod attestation;
 pub mod branch;
+pub mod beside;
 pub mod canonical;
 pub mod chain;
 pub mod check;

@@ -9,7 +9,9 @@
 //! 4. Two events of one author with one number are a fork, until an event that follows them names them and chooses. It
 //!    chooses between such events only: nothing else is ever set aside. Two choices that differ are a fork themselves.
 //! 5. Replay order is topological, ties by digest.
+//! 6. An event names no signature beside an event that it does not follow. What it does name is looked at by `beside`.
 
+use crate::beside;
 use crate::check::{Check, Finding, Level};
 use crate::digest::Digest;
 use crate::event::{Deed, Event};
@@ -132,6 +134,16 @@ impl Record {
         heads
     }
 
+    /// What the next event says of the SSH signatures beside the events that it follows.
+    pub fn signatures_of_heads(&self, tree: &Tree) -> BTreeMap<Digest, Digest> {
+        let heads = self.heads();
+        let all = self.events.iter().chain(&self.set_aside).filter(|logged| heads.contains(&logged.digest));
+        let signature = |logged: &Logged| {
+            Some((logged.digest, Digest::of(tree.get(&beside::path(&self.dir, &logged.event))?.bytes()?)))
+        };
+        all.filter_map(signature).collect()
+    }
+
     /// The number of the author's next event.
     pub fn next_n(&self, author: &Handle) -> u32 {
         let all = self.events.iter().chain(&self.set_aside);
@@ -160,7 +172,7 @@ fn read_event(dir: &str, path: &str, bytes: &[u8], plan_digest: Digest) -> Resul
     Ok(event)
 }
 
-/// Rule 3, event by event.
+/// Rules 3 and 6, event by event.
 fn check_chains(dir: &str, events: &BTreeMap<Digest, Event>, findings: &mut Vec<Finding>) {
     for event in events.values() {
         let path = format!("{dir}/{}", event.path());
@@ -168,6 +180,9 @@ fn check_chains(dir: &str, events: &BTreeMap<Digest, Event>, findings: &mut Vec<
         if event.after.len() > MAX_FOLLOWED {
             refuse(Check::LogForm, format!("it follows more than {MAX_FOLLOWED} events"));
             continue;
+        }
+        if event.signatures.keys().any(|digest| !event.after.contains(digest)) {
+            refuse(Check::LogForm, "it names a signature beside an event that it does not follow".to_string());
         }
         let mut own = None;
         for digest in &event.after {

@@ -11,6 +11,7 @@ use trustroot::ledger::{GitLedger, Identity};
 use trustroot::seams::{Clock, Commit, Entropy, Judge, Ledger, OnlineKey};
 use trustroot::token::{SeededThrowAwayKeys, VirtualTokens, write_rehearsal_key};
 use trustroot::ui::rehearsed::{Deviation, Rehearsed};
+use trustroot_core::beside;
 use trustroot_core::digest::Digest;
 use trustroot_core::event::Event;
 use trustroot_core::plan::Plan;
@@ -105,8 +106,13 @@ pub fn open(path: &Path, plan: &Plan) -> GitLedger {
 
 /// Holds the rehearsal of `plan`, from opening to close, with these deviations.
 pub fn hold(plan: &Plan, deviations: Vec<Deviation>) -> Held {
+    hold_with(plan, deviations, |ledger| Box::new(ledger))
+}
+
+/// The same, with a ledger of the test's own before the real one.
+pub fn hold_with(plan: &Plan, deviations: Vec<Deviation>, wrap: impl FnOnce(GitLedger) -> Box<dyn Ledger>) -> Held {
     let dir = tempfile::tempdir().unwrap();
-    let mut ledger = open(&dir.path().join("root-of-trust"), plan);
+    let mut ledger = wrap(open(&dir.path().join("root-of-trust"), plan));
     let name = &plan.snapshot.key;
     let key = write_rehearsal_key(&dir.path().join("online.pem"), name, &SEED).unwrap();
     let online = BTreeMap::from([(name.clone(), Box::new(key) as Box<dyn OnlineKey>)]);
@@ -115,7 +121,7 @@ pub fn hold(plan: &Plan, deviations: Vec<Deviation>) -> Held {
     let judges: Vec<Box<dyn Judge>> = vec![Box::new(ToughClient::new(false))];
     let mut throw_away = SeededThrowAwayKeys::new(SEED.into());
     let room = Room {
-        ledger: &mut ledger,
+        ledger: ledger.as_mut(),
         audience: &mut audience,
         tokens: &mut tokens,
         online: &online,
@@ -142,6 +148,8 @@ pub fn rewritten(tree: &Tree, dir: &str, mut change: impl FnMut(&mut Event) -> b
     for logged in &record.events {
         let mut event = logged.event.clone();
         out.remove(&format!("{dir}/{}", event.path()));
+        // A signature beside an event that was changed no longer verifies, and is taken away.
+        event.signatures.retain(|digest, _| moved[digest] == BTreeSet::from([*digest]));
         event.after = event.after.iter().flat_map(|digest| moved[digest].clone()).collect();
         if !change(&mut event) {
             moved.insert(logged.digest, event.after);
@@ -150,6 +158,10 @@ pub fn rewritten(tree: &Tree, dir: &str, mut change: impl FnMut(&mut Event) -> b
         n += 1;
         event.n = n;
         let bytes = event.to_canonical();
+        if Digest::of(&bytes) != logged.digest {
+            out.remove(&beside::path(dir, &logged.event));
+            out.remove(&format!("{dir}/{}.record.sig", logged.event.path()));
+        }
         moved.insert(logged.digest, BTreeSet::from([Digest::of(&bytes)]));
         out.insert(format!("{dir}/{}", event.path()), Entry::File(bytes));
     }

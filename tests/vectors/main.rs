@@ -23,6 +23,7 @@ use std::path::{Path, PathBuf};
 use trustroot_core::attestation::AdvisoryName;
 use trustroot_core::attestation::anchor::{Anchors, certificate_from_pem};
 use trustroot_core::attestation::verify::{Expected, examine};
+use trustroot_core::beside;
 use trustroot_core::check::{Check, Finding, Level};
 use trustroot_core::claim::Origin;
 use trustroot_core::event::Event;
@@ -212,7 +213,7 @@ fn read_record(bytes: &[u8]) -> Vec<Finding> {
     let dir = files.keys().find_map(|path| path.strip_suffix("/plan.json")).unwrap().to_owned();
     let tree: Tree = files.into_iter().map(|(path, bytes)| (path, Entry::File(bytes))).collect();
     match Record::read(&tree, &dir) {
-        Ok(record) => replay(&record, &tree).err().into_iter().collect(),
+        Ok(record) => replay(&record, &tree).err().into_iter().chain(beside::check(&record, &tree)).collect(),
         Err(findings) => findings,
     }
 }
@@ -377,7 +378,7 @@ const ELSEWHERE: &[(Check, &str, &str)] = &[
     (Check::ExpiryMargin, "tests/history.rs", "a_renewal_that_came_too_late_and_one_that_is_due"),
     (Check::HistoryRewrite, "tests/history.rs", "a_main_line_that_was_forced_is_a_rewrite"),
     (Check::AttMissing, "tests/history.rs", "a_key_without_an_attestation_and_a_token_under_an_advisory_are_told"),
-    (Check::LogSigned, "tests/verify.rs", "ssh_signatures_beside_events_are_verified"),
+    (Check::LogSigned, "tests/signed.rs", "signatures_by_others_or_for_other_purposes_are_refused"),
     (Check::RecordPages, "tests/verify.rs", "a_statement_changed_after_the_proposal_is_seen_by_the_pages_alone"),
     (Check::RecordClosed, "tests/verify.rs", "every_beginning_of_a_ceremony_is_consistent_and_says_that_it_is_open"),
     (Check::RootFiles, "tests/verify.rs", "the_other_form_of_a_signature_in_the_root_is_refused"),

@@ -81,6 +81,7 @@ fn held(deeds: Vec<(StepId, Deed)>, pem: &str, change: impl Fn(usize, &mut Event
             checked: BTreeSet::from([handle("peter")]),
             deed,
             files: evidence.into_iter().collect(),
+            signatures: BTreeMap::new(),
         };
         change(i, &mut event);
         let bytes = event.to_canonical();
@@ -88,6 +89,20 @@ fn held(deeds: Vec<(StepId, Deed)>, pem: &str, change: impl Fn(usize, &mut Event
         files.insert(format!("{dir}/{}", event.path()), String::from_utf8(bytes).unwrap());
     }
     Room { files }
+}
+
+/// The usual one, with something in the form of an SSH signature beside the sixth event. Nobody reads it here: whether it
+/// verifies is for LOG-SIGNED.
+fn signed(change: impl Fn(&mut Event)) -> Room {
+    const SIGNATURE: &str = "-----BEGIN SSH SIGNATURE-----\nAAAA\n-----END SSH SIGNATURE-----\n";
+    let mut room = usual(|i, event| {
+        if i == LAST {
+            event.signatures = event.after.iter().map(|digest| (*digest, Digest::of(SIGNATURE.as_bytes()))).collect();
+            change(event);
+        }
+    });
+    room.files.insert(format!("{}.sig", room.event(6)), SIGNATURE.to_owned());
+    room
 }
 
 fn usual(change: impl Fn(usize, &mut Event)) -> Room {
@@ -234,6 +249,26 @@ pub(crate) fn vectors() -> Vec<Vector> {
             }),
         ),
         passes(RecordFiles, "as-named", good()),
+        fails(
+            RecordFiles,
+            "signature-taken-away",
+            signed(|_| {}).changed(|room| drop(room.files.remove(&format!("{}.sig", room.event(6))))),
+        ),
+        fails(
+            RecordFiles,
+            "signature-exchanged",
+            signed(|_| {}).changed(|room| room.files.get_mut(&format!("{}.sig", room.event(6))).unwrap().push('\n')),
+        ),
+        fails(RecordFiles, "signature-added-later", signed(|event| event.signatures.clear()).bytes()),
+        passes(RecordFiles, "signature-as-named", signed(|_| {}).bytes()),
+        fails(
+            LogForm,
+            "signature-beside-one-it-does-not-follow",
+            signed(|event| {
+                event.signatures.insert(event.plan, event.plan);
+            })
+            .bytes(),
+        ),
         fails(RecordName, "another-folder", renamed),
         passes(RecordName, "named-for-its-plan", good()),
         fails(

@@ -36,6 +36,7 @@ fn event(author: &str, n: u32, after: &[&Event], what: &str) -> Event {
         checked: BTreeSet::new(),
         deed: exception,
         files: BTreeMap::new(),
+        signatures: BTreeMap::new(),
     }
 }
 

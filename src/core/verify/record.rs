@@ -8,6 +8,7 @@
 //! 4. What the script asks for and did not happen stands as an exception, or is refused.
 
 use super::look::{Look, below};
+use crate::beside;
 use crate::check::{Check, Level};
 use crate::digest::Digest;
 use crate::event::{Deed, Event};
@@ -119,12 +120,13 @@ fn files(look: &mut Look<'_>, record: &Record) {
             }
             known.insert(file.clone());
         }
-        known.insert(format!("{path}.sig"));
+        known.insert(beside::path(dir, event));
         if let Deed::Closed { .. } = event.deed {
             known.insert(format!("{path}.record.sig"));
         }
         known.insert(path);
     }
+    look.findings.extend(beside::check(record, look.tree));
     let strays: Vec<&String> =
         below(look.tree, &prefix).map(|(path, _)| path).filter(|path| !known.contains(*path)).collect();
     let count = below(look.tree, &prefix).count();
