@@ -11,8 +11,8 @@ extern crate alloc;
 extern crate std;
 
 pub mod attestation;
-pub mod branch;
 pub mod beside;
+pub mod branch;
 pub mod canonical;
 pub mod chain;
 pub mod check;
