@@ -9,6 +9,7 @@ use trustroot_core::event::Deed;
 use trustroot_core::key::PublicKey;
 use trustroot_core::page::script;
 use trustroot_core::plan::{Attestation, TokenKind};
+use trustroot_core::seat::HEARERS;
 use trustroot_core::step::Step;
 use trustroot_core::text::Handle;
 
@@ -219,8 +220,12 @@ impl Conductor<'_> {
             return Err(Halt::Bug(format!("{holder} has no key to vouch for")).into());
         };
         let fingerprint = key.fingerprint();
-        let mut by = BTreeSet::new();
+        // Who heard it at a machine of their own is not asked again.
+        let mut by = stand.ceremony.holders.get(holder).map_or_else(BTreeSet::new, |state| state.heard.clone());
         for who in script::vouchers(&stand.ceremony, holder) {
+            if by.len() >= HEARERS || by.contains(&who) {
+                continue;
+            }
             let asked = WordsAsked {
                 step,
                 name: "heard",
@@ -247,8 +252,11 @@ impl Conductor<'_> {
 
     // ------------------------------------------------------------------------------------------ the sitting
 
-    /// The holder acts, the scribe checks.
+    /// The holder acts, the scribe checks; at a machine of one's own nobody does.
     pub(super) fn hands(&self, stand: &Stand, holder: &Handle) -> Hands {
+        if self.seat.is_some() {
+            return Hands::of(holder, []);
+        }
         Hands::of(holder, [stand.ceremony.plan.seats.scribe.clone()].into_iter().filter(|scribe| scribe != holder))
     }
 

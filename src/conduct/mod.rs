@@ -12,6 +12,7 @@ mod finish;
 mod keys;
 mod opening;
 mod propose;
+mod seat;
 mod signing;
 mod trouble;
 
@@ -28,6 +29,7 @@ use trustroot_core::signature::Verifier;
 use trustroot_core::ssh::{self, EVENT_NAMESPACE, RECORD_NAMESPACE};
 use trustroot_core::step::Step;
 use trustroot_core::text::Handle;
+use trustroot_core::time::Timestamp;
 use trustroot_core::words;
 
 use crate::seams::{
@@ -37,6 +39,8 @@ use crate::seams::{
 
 /// How many words of a digest a listener is asked for.
 const WORDS_ASKED: usize = 3;
+/// The farthest that two clocks may be apart, in seconds.
+const CLOCKS_APART: i64 = 300;
 /// How long a token waits for a touch.
 const TOUCH_SECONDS: u16 = 15;
 
@@ -104,9 +108,9 @@ pub enum Halt {
     #[error("the clock of this machine says {now}, and the last event states {last}")]
     Clock {
         /// The machine's time.
-        now: trustroot_core::time::Timestamp,
+        now: Timestamp,
         /// The newest event's.
-        last: trustroot_core::time::Timestamp,
+        last: Timestamp,
     },
     /// A key that the plan names was not handed in, or fails.
     #[error("the online key \"{name}\" cannot be used: {reason}")]
@@ -149,17 +153,19 @@ struct Sitting {
     pin: Option<Pin>,
 }
 
-/// The conductor of one ceremony.
+/// The conductor of one ceremony; or what leads one holder, at a machine of their own, through what is theirs.
 pub struct Conductor<'a> {
     room: Room<'a>,
     dir: String,
     sitting: Option<Sitting>,
+    /// Who sits here, where it is not the conductor.
+    seat: Option<Handle>,
 }
 
 impl<'a> Conductor<'a> {
     /// The conductor of the ceremony whose record is in `dir`.
     pub fn new(room: Room<'a>, dir: &str) -> Self {
-        Self { room, dir: dir.to_owned(), sitting: None }
+        Self { room, dir: dir.to_owned(), sitting: None, seat: None }
     }
 
     /// Goes on from wherever the record stands, until the ceremony ends.
@@ -232,6 +238,7 @@ impl<'a> Conductor<'a> {
             Step::Token(holder) => self.token(step, stand, holder),
             Step::Provision(holder) => self.provision(step, stand, holder),
             Step::Generate(holder) => self.generate(step, stand, holder),
+            Step::Hear(holder) => self.hear(step, stand, holder),
             Step::Vouch(holder) => self.vouch(step, stand, holder),
             Step::Unvouched(holder) => self.unvouched(step, stand, holder),
             Step::Propose => self.propose(step, stand),
@@ -258,12 +265,8 @@ impl<'a> Conductor<'a> {
         deed: Deed,
         evidence: BTreeMap<String, Vec<u8>>,
     ) -> Result<(), Leave> {
-        let last = stand.record.last_time();
-        let now = self.room.clock.now(last);
-        if let Some(last) = last.filter(|last| now < *last) {
-            return Err(Halt::Clock { now, last }.into());
-        }
-        let author = stand.ceremony.plan.seats.conductor.clone();
+        let author = self.author(stand).clone();
+        let now = self.time(stand, &author)?;
         let event = Event {
             format: trustroot_core::event::FORMAT,
             plan: stand.ceremony.plan_digest,
@@ -309,6 +312,24 @@ impl<'a> Conductor<'a> {
             Ok(()) => Ok(Some(signature)),
             Err(error) => Err(LedgerError::SshSign(format!("it is not by the key of the plan: {error}")).into()),
         }
+    }
+
+    /// Who sits at this machine.
+    fn author<'s>(&'s self, stand: &'s Stand) -> &'s Handle {
+        self.seat.as_ref().unwrap_or(&stand.ceremony.plan.seats.conductor)
+    }
+
+    /// The time of the next event, which is never before that of an event it follows. Two machines' clocks differ a little:
+    /// where another one wrote the newest event, its time is taken rather than one that is before it.
+    fn time(&self, stand: &Stand, author: &Handle) -> Result<Timestamp, Halt> {
+        let last = stand.record.last_time();
+        let now = self.room.clock.now(last);
+        let Some(last) = last.filter(|last| now < *last) else { return Ok(now) };
+        let own = stand.record.events.iter().any(|logged| logged.event.author == *author && logged.event.time == last);
+        if own || last.unix() - now.unix() > CLOCKS_APART {
+            return Err(Halt::Clock { now, last });
+        }
+        Ok(last)
     }
 
     // ------------------------------------------------------------------------------------------- questions
@@ -438,6 +459,7 @@ fn summary(event: &Event) -> String {
         Deed::Provisioned { holder, .. } => format!("Replace the secrets of the token of {holder}"),
         Deed::GenerateIntent { holder, .. } => format!("Begin to generate the key of {holder}"),
         Deed::Generated { holder, fingerprint, .. } => format!("Generate the key of {holder}: {}", fingerprint.short()),
+        Deed::Heard { holder, .. } => format!("Hear the key of {holder}"),
         Deed::Vouched { holder, by, .. } => format!("Vouch for the key of {holder}: {} heard it", by.len()),
         Deed::Proposed { root, .. } => format!("Propose the root {}", root.short()),
         Deed::Reviewed { root, .. } => format!("Review the root {}", root.short()),

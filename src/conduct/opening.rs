@@ -7,11 +7,8 @@ use trustroot_core::page::Text;
 use trustroot_core::step::Step;
 use trustroot_core::text::Handle;
 
-use super::{Conductor, Hands, Leave, Stand, WordsAsked};
+use super::{CLOCKS_APART, Conductor, Hands, Leave, Stand, WordsAsked};
 use crate::seams::{Answer, Choice, Form, Question, Tone};
-
-/// The farthest that two clocks may be apart, in seconds.
-const CLOCKS_APART: i64 = 300;
 
 impl Conductor<'_> {
     pub(super) fn roll(&mut self, step: &Step, stand: &Stand) -> Result<(), Leave> {

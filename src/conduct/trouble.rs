@@ -15,12 +15,15 @@ use super::{Conductor, Hands, Leave, Stand};
 use crate::seams::{Answer, AudienceError, Choice, Form, Question, TokenError, Tone};
 
 /// The remedy where the step is begun again.
-const AGAIN: &str = "The step is repeated.";
+pub(super) const AGAIN: &str = "The step is repeated.";
 
 impl Conductor<'_> {
     /// The page behind the one key press. Returns when the step is to begin again.
     pub(super) fn trouble(&mut self, stand: &Stand, at: &Question) -> Result<(), Leave> {
         let step = at.step.clone();
+        if let Some(seat) = self.seat.clone() {
+            return self.trouble_at_home(stand, &seat, &step);
+        }
         // Whose step it is, and not who was asked: whoever hears a wrong fingerprint doubts the holder who read it.
         let (holder, old) = match stand.ceremony.next() {
             Next::Do(step) => (step.holder().cloned(), matches!(step, Step::SignOld(_))),
@@ -68,16 +71,19 @@ impl Conductor<'_> {
         let id = step.id();
         let old = matches!(step, Step::SignOld(_));
         let mut choices = vec![choice("again", "log it, and try again")];
-        if self.may_leave(stand, holder, old) {
+        if self.seat.is_some() {
+            choices.push(choice("pause", "stop here, and tell the conductor; `trustroot join` goes on at this step"));
+        } else if self.may_leave(stand, holder, old) {
             let leave = choice("leave", format!("go on without {holder}"));
             // What trying again cannot mend is not offered first: a rehearsal that answers by itself would go on for ever.
             let first = matches!(error, TokenError::PinBlocked { .. });
             choices.insert(if first { 0 } else { 1 }, leave);
         }
-        if !stand.ceremony.has_quorum() {
+        if self.seat.is_none() && !stand.ceremony.has_quorum() {
             choices.push(choice("abandon", "abandon the ceremony; what was done stays in the record"));
         }
         match self.choose(stand, &id, "token-trouble", "How does it go on", choices)?.as_str() {
+            "pause" => return Err(AudienceError::Interrupted.into()),
             "leave" => self.leave(stand, &id, holder, old, Some(format!("{error}.")))?,
             "abandon" => self.abandon(stand, &id)?,
             _ => self.log_exception(stand, id, None, format!("{error}."), AGAIN.to_owned())?,
@@ -110,22 +116,16 @@ impl Conductor<'_> {
         what: String,
         remedy: String,
     ) -> Result<(), Leave> {
-        let scribe = stand.ceremony.plan.seats.scribe.clone();
-        let number = u32::try_from(stand.ceremony.exceptions.len()).unwrap_or(u32::MAX).saturating_add(1);
-        let deed = Deed::Exception {
-            number,
-            check: check.map(|check| check.name().to_owned()),
-            what,
-            remedy,
-            approved: scribe.clone(),
+        let seats = &stand.ceremony.plan.seats;
+        // At a machine of their own, holders word and approve what concerns themselves; the scribe reads all of it back.
+        let (approved, hands) = match &self.seat {
+            Some(seat) => (seat.clone(), Hands::of(seat, [])),
+            None => (seats.scribe.clone(), Hands::of(&seats.scribe, [seats.conductor.clone()])),
         };
-        self.commit(
-            stand,
-            step,
-            Hands::of(&scribe, [stand.ceremony.plan.seats.conductor.clone()]),
-            deed,
-            BTreeMap::new(),
-        )?;
+        let number = stand.ceremony.next_exception(self.author(stand));
+        let deed =
+            Deed::Exception { number, check: check.map(|check| check.name().to_owned()), what, remedy, approved };
+        self.commit(stand, step, hands, deed, BTreeMap::new())?;
         self.say(Tone::Note, format!("Exception {number} is in the record."))
     }
 
@@ -193,7 +193,7 @@ impl Conductor<'_> {
         Hands::of(&seats.conductor, [seats.scribe.clone()])
     }
 
-    fn choose(
+    pub(super) fn choose(
         &mut self,
         stand: &Stand,
         step: &StepId,
@@ -205,7 +205,7 @@ impl Conductor<'_> {
             step: step.clone(),
             act: step.act().unwrap_or(trustroot_core::event::Act::Open),
             name,
-            who: stand.ceremony.plan.seats.scribe.clone(),
+            who: self.seat.as_ref().unwrap_or(&stand.ceremony.plan.seats.scribe).clone(),
             prompt: prompt.into(),
             form: Form::One(choices.clone()),
             affirms: None,
@@ -219,7 +219,7 @@ impl Conductor<'_> {
         }
     }
 
-    fn line(
+    pub(super) fn line(
         &mut self,
         stand: &Stand,
         step: &StepId,
@@ -231,7 +231,7 @@ impl Conductor<'_> {
             step: step.clone(),
             act: step.act().unwrap_or(trustroot_core::event::Act::Open),
             name,
-            who: stand.ceremony.plan.seats.scribe.clone(),
+            who: self.seat.as_ref().unwrap_or(&stand.ceremony.plan.seats.scribe).clone(),
             prompt: prompt.into(),
             form: Form::Line { example: example.to_owned(), optional: false },
             affirms: None,
@@ -257,6 +257,6 @@ impl Conductor<'_> {
     }
 }
 
-fn choice(key: &str, label: impl Into<trustroot_core::page::Text>) -> Choice {
+pub(super) fn choice(key: &str, label: impl Into<trustroot_core::page::Text>) -> Choice {
     Choice { key: key.to_owned(), label: label.into() }
 }

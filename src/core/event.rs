@@ -109,6 +109,13 @@ impl StepId {
         known && matches!(parts.count(), 2 | 3) && self.0.len() <= 80 && self.act().is_some()
     }
 
+    /// The holder in the middle of the name, if it has one.
+    pub fn holder(&self) -> Option<&str> {
+        let mut parts = self.0.split('.');
+        let holder = parts.nth(1)?;
+        parts.next().map(|_| holder)
+    }
+
     /// The act it belongs to.
     pub fn act(&self) -> Option<Act> {
         let first = self.0.split('.').next()?;
@@ -232,6 +239,13 @@ pub enum Deed {
         /// The key fingerprint.
         fingerprint: Digest,
     },
+    /// Somebody at a machine of their own heard the holder read the fingerprint, and typed the words asked for.
+    Heard {
+        /// Whose key.
+        holder: Handle,
+        /// Which key.
+        fingerprint: Digest,
+    },
     /// Other people heard the holder read the fingerprint, and typed the words asked for.
     Vouched {
         /// Whose key.
@@ -315,7 +329,7 @@ pub enum Deed {
     },
     /// Something did not go as the script says.
     Exception {
-        /// The number, from 1, as read aloud.
+        /// The number, from 1 for each author, as read aloud.
         number: u32,
         /// The named check it stands for, if any.
         #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -37,6 +37,7 @@ pub mod record;
 pub mod replay;
 pub mod review;
 pub mod search;
+pub mod seat;
 pub mod serial;
 pub mod sigfile;
 pub mod signature;

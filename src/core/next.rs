@@ -46,11 +46,11 @@ impl Ceremony {
         if self.proposal.is_none() {
             for (handle, state) in self.taking_part().filter(|(_, state)| !state.kept) {
                 let handle = handle.clone();
+                if let Some(step) = state.key_step(&handle) {
+                    return Next::Do(step);
+                }
                 let unvouched = Step::Unvouched(handle.clone());
                 let step = match state {
-                    HolderState { token: None, .. } => Step::Token(handle),
-                    state if !state.is_provisioned() => Step::Provision(handle),
-                    HolderState { key: None, .. } => Step::Generate(handle),
                     HolderState { vouched: None, .. } => Step::Vouch(handle),
                     HolderState { vouched: Some(by), .. }
                         if by.len() < 2 && !self.admits(Check::EnrolUnvouched, Some(&unvouched.id())) =>

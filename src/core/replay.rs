@@ -85,6 +85,8 @@ pub struct HolderState {
     pub key: Option<PublicKey>,
     /// Whether the key is one of the root before.
     pub kept: bool,
+    /// Who heard its fingerprint at a machine of their own.
+    pub heard: BTreeSet<Handle>,
     /// Who vouched for it, once they were asked.
     pub vouched: Option<BTreeSet<Handle>>,
     /// Whether signing began, and whether the words from another machine were given.
@@ -113,6 +115,8 @@ pub struct Proposal {
     pub twin: Vec<String>,
     /// The event heads before it, which the root names.
     pub heads: BTreeSet<Digest>,
+    /// The holders whose keys it names.
+    pub holders: BTreeSet<Handle>,
 }
 
 impl Proposal {
@@ -130,6 +134,8 @@ impl Proposal {
 /// An exception as it was logged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExceptionEntry {
+    /// Who wrote it down; each author counts from 1.
+    pub author: Handle,
     /// The number, as read aloud.
     pub number: u32,
     /// When.
@@ -251,7 +257,8 @@ impl Ceremony {
                 self.program = Some(program.clone());
             }
             Deed::Token { holder, token } => {
-                step(opened && self.proposal.is_none(), "tokens are identified between opening and proposal")?;
+                let early = self.proposal.is_none() || self.went_on_without(holder, event);
+                step(opened && early, "tokens are identified between opening and proposal")?;
                 let planned = self.plan.holder(holder).map(|holder| &holder.token);
                 step(
                     planned.is_some_and(|planned| planned.kind == token.kind),
@@ -263,7 +270,7 @@ impl Ceremony {
                 step(label.is_none_or(|label| token.label.as_ref() == Some(label)), "it has not the planned label")?;
                 let taken = self.holders.values().any(|h| h.token.as_ref().is_some_and(|t| t.serial == token.serial));
                 step(!taken, "another holder, or this one, has the token already")?;
-                let state = self.acting(holder)?;
+                let state = self.acting(holder, event)?;
                 step(!state.kept, "the key of this holder is kept; no other is made")?;
                 // The secrets that were replaced, and the key, are those of the token identified before.
                 let begun = state.provisioned || state.generate_intent;
@@ -271,7 +278,7 @@ impl Ceremony {
                 state.token = Some(token.clone());
             }
             Deed::Provisioned { holder, serial } => {
-                let state = self.acting(holder)?;
+                let state = self.acting(holder, event)?;
                 let same = state.token.as_ref().is_some_and(|token| token.serial == *serial);
                 step(same && state.key.is_none() && !state.provisioned, "a token is provisioned once, before its key")?;
                 step(
@@ -281,7 +288,7 @@ impl Ceremony {
                 state.provisioned = true;
             }
             Deed::GenerateIntent { holder, serial, .. } => {
-                let state = self.acting(holder)?;
+                let state = self.acting(holder, event)?;
                 let same = state.token.as_ref().is_some_and(|token| token.serial == *serial);
                 step(
                     same && state.is_provisioned() && state.key.is_none(),
@@ -297,7 +304,7 @@ impl Ceremony {
                 let before = self.before.as_ref().map(|before| before.root.body().keys());
                 let old = before.is_some_and(|keys| keys.values().any(|old| old.public() == Some(&key)));
                 step(!old, "the key was in the root before, and the plan does not say that it is kept")?;
-                let state = self.acting(holder)?;
+                let state = self.acting(holder, event)?;
                 let same = state.token.as_ref().is_some_and(|token| token.serial == *serial);
                 step(same && state.key.is_none(), "a key is generated once, on the identified token")?;
                 if !state.generate_intent {
@@ -305,10 +312,21 @@ impl Ceremony {
                 }
                 state.key = Some(key);
             }
+            Deed::Heard { holder, fingerprint } => {
+                let other = event.acted != *holder && self.is_present(&event.acted);
+                step(other, "another person who is present hears a key")?;
+                let known = self.holders.get_mut(holder).filter(|state| !state.kept);
+                let same =
+                    |state: &&mut HolderState| state.key.as_ref().is_some_and(|key| key.fingerprint() == *fingerprint);
+                let Some(state) = known.filter(same) else {
+                    return Err((Check::LogStep, "a key is heard after it was generated".to_string()));
+                };
+                step(state.heard.insert(event.acted.clone()), "somebody hears a key once")?;
+            }
             Deed::Vouched { holder, fingerprint, by } => {
                 let others = by.iter().all(|other| other != holder && self.is_present(other));
                 step(others, "other people who are present vouch for a key")?;
-                let state = self.acting(holder)?;
+                let state = self.acting(holder, event)?;
                 let same = state.key.as_ref().is_some_and(|key| key.fingerprint() == *fingerprint);
                 step(same && state.vouched.is_none(), "a key is vouched for once, after it was generated")?;
                 state.vouched = Some(by.clone());
@@ -325,7 +343,9 @@ impl Ceremony {
                 let (Some(root), Some(targets)) = (payload("root", root), payload("targets", targets)) else {
                     return Err((Check::LogStep, "it does not name the payloads it proposes".to_string()));
                 };
-                self.proposal = Some(Proposal { root, targets, twin: twin.clone(), heads: event.after.clone() });
+                let holders = self.keyholders().map(|(handle, _)| handle.clone()).collect();
+                let heads = event.after.clone();
+                self.proposal = Some(Proposal { root, targets, twin: twin.clone(), heads, holders });
             }
             Deed::Reviewed { root, targets, listener } => {
                 step(self.is_proposed(root, targets) && !self.reviewed, "a proposal is reviewed once")?;
@@ -337,7 +357,7 @@ impl Ceremony {
                 step(fits, "what was reviewed is signed, before assembly")?;
                 // A key that is kept is known by itself; its token by the plan, where that names one.
                 let planned = self.planned_token(holder, *old).and_then(|planned| planned.serial);
-                let state = self.signing(holder, *old)?;
+                let state = self.signing(holder, *old, event)?;
                 let same = match &state.token {
                     Some(token) => token.serial == *serial,
                     None => state.kept && planned.is_none_or(|planned| planned == *serial),
@@ -351,7 +371,7 @@ impl Ceremony {
             }
             Deed::Signed { holder, fingerprint, old } => {
                 let named = self.proposal.as_ref().is_some_and(|proposal| self.names_signatures(event, proposal));
-                let state = self.signing(holder, *old)?;
+                let state = self.signing(holder, *old, event)?;
                 let same = state.key.as_ref().is_some_and(|key| key.fingerprint() == *fingerprint);
                 step(same && !state.signed, "a holder signs once, with the key of the record")?;
                 step(named, "it does not name one signature of the root and one of the targets")?;
@@ -384,10 +404,11 @@ impl Ceremony {
                 self.closed = true;
             }
             Deed::Exception { number, check, what, remedy, approved } => {
-                step(usize::try_from(*number) == Ok(self.exceptions.len() + 1), "exceptions are numbered from 1")?;
+                step(*number == self.next_exception(&event.author), "exceptions are numbered from 1 for each author")?;
                 step(!self.read_back, "the exceptions were read back before")?;
                 step(self.is_known(approved), "whoever approved it is not in the plan")?;
                 self.exceptions.push(ExceptionEntry {
+                    author: event.author.clone(),
                     number: *number,
                     time: event.time,
                     step: event.step.clone(),
@@ -399,7 +420,7 @@ impl Ceremony {
             }
             Deed::Left { holder, reason, old } => {
                 step(opened && !self.assembled, "holders leave between opening and assembly")?;
-                self.signing(holder, *old)?.left = Some(reason.clone());
+                self.signing(holder, *old, event)?.left = Some(reason.clone());
             }
             Deed::Aborted { reason, .. } => {
                 step(!self.has_quorum(), "from quorum on nothing can be abandoned: publish, then supersede")?;
@@ -430,14 +451,20 @@ impl Ceremony {
             | Deed::GenerateIntent { holder, .. }
             | Deed::Generated { holder, .. }
             | Deed::SignIntent { holder, .. }
-            | Deed::Signed { holder, .. } => Some(holder),
-            _ => None,
+            | Deed::Signed { holder, .. } => *holder == event.author,
+            Deed::Heard { holder, .. } => *holder != event.author,
+            Deed::Exception { approved, .. } => {
+                *approved == event.author && event.step.holder() == Some(event.author.as_str())
+            }
+            _ => false,
         };
-        if own == Some(&event.author) {
-            Ok(())
-        } else {
-            refuse("its author is neither the conductor nor the holder it is about")
+        if !own {
+            return refuse("its author is neither the conductor nor the holder it is about");
         }
+        if event.acted != event.author {
+            return refuse("at a machine of one's own, nobody else acts");
+        }
+        Ok(())
     }
 
     /// The public key that a `Generated` event names as evidence.
@@ -472,24 +499,39 @@ impl Ceremony {
         event.files.len() == 2 && folders.iter().all(|folder| count(folder) == 1)
     }
 
-    fn acting(&mut self, holder: &Handle) -> Result<&mut HolderState, Refusal> {
+    fn acting(&mut self, holder: &Handle, event: &Event) -> Result<&mut HolderState, Refusal> {
         let present = self.is_present(holder);
+        let parallel = self.went_on_without(holder, event);
         match self.holders.get_mut(holder) {
-            Some(state) if present && state.left.is_none() => Ok(state),
+            Some(state) if present && (state.left.is_none() || parallel) => Ok(state),
             _ => Err((Check::LogStep, format!("{holder} is not a holder who takes part"))),
         }
     }
 
     /// The state of the key that signs: the new root's, or with `old` one that leaves.
-    fn signing(&mut self, holder: &Handle, old: bool) -> Result<&mut HolderState, Refusal> {
-        if !old {
-            return self.acting(holder);
-        }
+    fn signing(&mut self, holder: &Handle, old: bool, event: &Event) -> Result<&mut HolderState, Refusal> {
+        let named = self.proposal.as_ref().is_some_and(|proposal| old || proposal.holders.contains(holder));
+        let own = event.author == *holder && *holder != self.plan.seats.conductor;
         let present = self.is_present(holder);
-        match self.old.get_mut(holder) {
-            Some(state) if present && state.left.is_none() => Ok(state),
-            _ => Err((Check::LogStep, format!("{holder} does not sign with an old key here"))),
+        let among = if old { &mut self.old } else { &mut self.holders };
+        match among.get_mut(holder) {
+            Some(state) if present && (state.left.is_none() || own && named) => Ok(state),
+            _ if old => Err((Check::LogStep, format!("{holder} does not sign with an old key here"))),
+            _ => Err((Check::LogStep, format!("{holder} is not a holder who takes part"))),
         }
+    }
+
+    /// Whether the conductor went on without a holder who wrote this at a machine of their own, maybe before they heard of it.
+    /// It counts then, in whichever order the two are replayed; the root goes without the holder's new key all the same.
+    fn went_on_without(&self, holder: &Handle, event: &Event) -> bool {
+        let left = self.holders.get(holder).is_some_and(|state| state.left.is_some());
+        left && event.author == *holder && *holder != self.plan.seats.conductor
+    }
+
+    /// The number of the next exception that `author` writes down.
+    pub fn next_exception(&self, author: &Handle) -> u32 {
+        let before = self.exceptions.iter().filter(|entry| entry.author == *author).count();
+        u32::try_from(before).unwrap_or(u32::MAX).saturating_add(1)
     }
 
     /// The token that the plan expects of a holder, or with `old` the one of the key that leaves.

@@ -20,6 +20,8 @@ pub enum Step {
     Provision(Handle),
     /// The key is made and attested.
     Generate(Handle),
+    /// Somebody at a machine of their own hears the fingerprint.
+    Hear(Handle),
     /// Others hear the fingerprint.
     Vouch(Handle),
     /// The exception that fewer than two others vouched.
@@ -57,6 +59,7 @@ impl Step {
             Self::Token(holder) => StepId::of(act, holder, "token"),
             Self::Provision(holder) => StepId::of(act, holder, "provision"),
             Self::Generate(holder) => StepId::of(act, holder, "generate"),
+            Self::Hear(holder) => StepId::of(act, holder, "heard"),
             Self::Vouch(holder) => StepId::of(act, holder, "vouch"),
             Self::Unvouched(holder) => StepId::of(act, holder, "unvouched"),
             Self::Propose => StepId::new(act, "twin"),
@@ -82,6 +85,7 @@ impl Step {
             Deed::Token { holder, .. } => one(Self::Token(holder.clone())),
             Deed::Provisioned { holder, .. } => one(Self::Provision(holder.clone())),
             Deed::GenerateIntent { holder, .. } | Deed::Generated { holder, .. } => one(Self::Generate(holder.clone())),
+            Deed::Heard { holder, .. } => one(Self::Hear(holder.clone())),
             Deed::Vouched { holder, .. } => one(Self::Vouch(holder.clone())),
             Deed::Proposed { .. } => one(Self::Propose),
             Deed::Reviewed { .. } => one(Self::Review),
@@ -102,7 +106,8 @@ impl Step {
     pub fn act(&self) -> Act {
         match self {
             Self::Roll | Self::Clock | Self::Read => Act::Open,
-            Self::Token(_) | Self::Provision(_) | Self::Generate(_) | Self::Vouch(_) | Self::Unvouched(_) => Act::Keys,
+            Self::Token(_) | Self::Provision(_) | Self::Generate(_) => Act::Keys,
+            Self::Hear(_) | Self::Vouch(_) | Self::Unvouched(_) => Act::Keys,
             Self::Propose => Act::Propose,
             Self::Review => Act::Review,
             Self::Sign(_) | Self::SignOld(_) | Self::OneMachine => Act::Sign,
@@ -119,6 +124,7 @@ impl Step {
             Self::Token(holder)
             | Self::Provision(holder)
             | Self::Generate(holder)
+            | Self::Hear(holder)
             | Self::Vouch(holder)
             | Self::Unvouched(holder)
             | Self::Sign(holder)

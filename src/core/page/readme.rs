@@ -1,6 +1,6 @@
 //! The two generated README files: of the record, and of `root/`. Markdown, for people on a forge.
 
-use super::script::kind_name;
+use super::script::{exception_of, kind_name};
 use crate::digest::Digest;
 use crate::page::Text;
 use crate::replay::Ceremony;
@@ -75,7 +75,8 @@ pub fn of_record(ceremony: &Ceremony) -> String {
         let check = entry.check.as_deref().map_or(String::new(), |check| format!("{}: ", foreign(check)));
         let (what, remedy) = (foreign(&entry.what), foreign(&entry.remedy));
         let text = format!("{check}{what} {remedy} (approved by {})", entry.approved);
-        line(&mut out, &format!("{}. `{}`, {}: {text}", entry.number, entry.step, entry.time));
+        let of = exception_of(&entry.author, ceremony);
+        line(&mut out, &format!("{}.{of} `{}`, {}: {text}", entry.number, entry.step, entry.time));
     }
     out
 }

@@ -32,6 +32,7 @@ pub fn page(step: &Step, ceremony: &Ceremony) -> Page {
         Step::Token(h) => (format!("The token of {h}"), holder(h), scribe(), 1),
         Step::Provision(h) => (format!("New secrets for the token of {h}"), holder(h), Vec::new(), 2),
         Step::Generate(h) => (format!("The key of {h}"), holder(h), scribe(), 1),
+        Step::Hear(h) => (format!("The key of {h}, as heard elsewhere"), holder(h), Vec::new(), 1),
         Step::Vouch(h) => (format!("Others hear the key of {h}"), holder(h), vouchers(ceremony, h), 2),
         Step::Unvouched(h) => (format!("Too few heard the key of {h}"), conductor(), scribe(), 1),
         Step::Propose => ("The proposal and its twin".to_string(), conductor(), scribe(), 1),
@@ -80,6 +81,7 @@ pub fn account(ceremony: &Ceremony) -> Vec<Page> {
         let unvouched = Step::Unvouched(handle.clone());
         if let Some(at) = steps.iter().position(|step| *step == Step::Vouch(handle.clone())) {
             steps.insert(at + 1, unvouched);
+            steps.insert(at, Step::Hear(handle.clone()));
         }
     }
     if let Some(at) = steps.iter().position(|step| *step == Step::Assemble) {
@@ -131,6 +133,7 @@ fn outcome(event: &Event, ceremony: &Ceremony) -> Outcome {
                 .into()
         }
         Deed::Generated { fingerprint, .. } => format!("Key {fingerprint}, attested by the token.").into(),
+        Deed::Heard { .. } => format!("{} typed the words, as heard, at another machine.", event.acted).into(),
         Deed::Vouched { by, .. } if by.is_empty() => "Nobody gave back the words asked for.".into(),
         Deed::Vouched { by, .. } => format!("{} gave back the words asked for.", list(by)).into(),
         Deed::Proposed { twin, .. } => {
@@ -152,7 +155,8 @@ fn outcome(event: &Event, ceremony: &Ceremony) -> Outcome {
         Deed::ReadBack { exceptions } => format!("{exceptions} read back and accepted.").into(),
         Deed::Closed { program } => Text::own("Rendered by ").and_foreign(program).and("."),
         Deed::Exception { number, check, what, remedy, approved } => {
-            let text = Text::own(format!("Exception {number}. "));
+            let of = exception_of(&event.author, ceremony);
+            let text = Text::own(format!("Exception {number}{of}. "));
             let text = check.iter().fold(text, |text, check| text.and_foreign(check).and(": "));
             text.and_foreign(what).and(" Remedy: ").and_foreign(remedy).and(format!(" Approved by {approved}."))
         }
@@ -175,6 +179,11 @@ fn outcome(event: &Event, ceremony: &Ceremony) -> Outcome {
         what,
         exception,
     }
+}
+
+/// Whose numbering an exception follows: nothing is said where it is the conductor's.
+pub(crate) fn exception_of(author: &Handle, ceremony: &Ceremony) -> String {
+    if *author == ceremony.plan.seats.conductor { String::new() } else { format!(" of {author}") }
 }
 
 fn list(handles: &BTreeSet<Handle>) -> String {
@@ -310,6 +319,20 @@ fn blocks(step: &Step, ceremony: &Ceremony) -> Vec<Block> {
             blocks.extend(key_digest(state));
             blocks
         }
+        Step::Hear(h) => {
+            let mut blocks = alloc::vec![
+                Block::Note(own(
+                    "An attestation proves a token, not a person. Those who type say: I heard this person read this key.",
+                )),
+                Block::Do(
+                    Text::own("Call ")
+                        .and_foreign(plan.name_of(h))
+                        .and(", and let the words be read to you. Type what you hear, and not what stands here."),
+                ),
+            ];
+            blocks.extend(key_digest(state));
+            blocks
+        }
         Step::Vouch(h) => {
             let mut blocks = alloc::vec![
                 Block::Note(own(
@@ -393,7 +416,8 @@ fn blocks(step: &Step, ceremony: &Ceremony) -> Vec<Block> {
                 blocks.push(Block::Say(own("There was no exception.")));
             }
             for entry in &ceremony.exceptions {
-                let text = Text::own(format!("Exception {}, {}, at {}: ", entry.number, entry.time, entry.step));
+                let of = exception_of(&entry.author, ceremony);
+                let text = Text::own(format!("Exception {}{of}, {}, at {}: ", entry.number, entry.time, entry.step));
                 let text = entry.check.iter().fold(text, |text, check| text.and_foreign(check).and(". "));
                 blocks.push(Block::Say(text.and_foreign(&entry.what).and(" Remedy: ").and_foreign(&entry.remedy)));
             }

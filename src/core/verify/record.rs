@@ -12,6 +12,7 @@ use crate::beside;
 use crate::check::{Check, Level};
 use crate::digest::Digest;
 use crate::event::{Deed, Event};
+use crate::page::script::exception_of;
 use crate::page::{Text, closing};
 use crate::plan::lint::lint;
 use crate::record::{Logged, Record};
@@ -306,7 +307,8 @@ fn differently(look: &mut Look<'_>, held: &Held) {
     let (dir, ceremony) = (&held.record.dir, &held.ceremony);
     for entry in &ceremony.exceptions {
         let check = entry.check.as_deref().map_or(Text::own(""), |check| Text::foreign(check).and(": "));
-        let mut what = Text::own(format!("exception {} at {}: ", entry.number, entry.step));
+        let of = exception_of(&entry.author, ceremony);
+        let mut what = Text::own(format!("exception {}{of} at {}: ", entry.number, entry.step));
         what.0.extend(check.0);
         let what = what.and_foreign(&entry.what).and(" ").and_foreign(&entry.remedy);
         look.warn(Check::Exceptions, dir, what.and(format!(" (approved by {})", entry.approved)));
