@@ -252,6 +252,84 @@ fn no_event_counts_that_could_not_follow() {
 }
 
 #[test]
+fn what_two_machines_wrote_counts_in_either_order() {
+    let whole = Whole::new();
+    let alice = handle("alice");
+    let own = |place: usize| Event { author: handle("alice"), ..whole.event(place) };
+    let place = whole.place(is!(SignIntent));
+    let signs = [own(place), own(whole.place(is!(Signed)))];
+    let left = Event {
+        deed: Deed::Left { holder: alice.clone(), reason: "x".into(), old: false },
+        ..whole.event(whole.place(is!(Left)))
+    };
+    let [intent, signed] = signs.clone();
+    for order in [[left.clone(), intent.clone(), signed.clone()], [intent, signed, left.clone()]] {
+        let ceremony = replay(&whole.then(place, &order), &whole.tree).unwrap();
+        let state = &ceremony.holders[&alice];
+        assert!(state.signed && state.left.is_some());
+        assert_eq!(ceremony.standings()[0].signed.len(), 1);
+    }
+    let at_one = [left, whole.event(place)];
+    whole.refuses(place, &at_one, Check::LogStep, "not a holder who takes part");
+    let for_another = Event { acted: handle("bob"), ..own(place) };
+    whole.refuses(place, &[for_another], Check::LogStep, "nobody else acts");
+
+    // Each author counts exceptions from 1, and approves only what is their own.
+    let by = |author: &str, approved: &str| Event {
+        author: handle(author),
+        acted: handle(author),
+        step: Step::Sign(alice.clone()).id(),
+        deed: Deed::Exception {
+            number: 1,
+            check: None,
+            what: "x".into(),
+            remedy: "y".into(),
+            approved: handle(approved),
+        },
+        ..whole.event(place)
+    };
+    for order in [[by("alice", "alice"), by("olga", "peter")], [by("olga", "peter"), by("alice", "alice")]] {
+        let ceremony = replay(&whole.then(place, &order), &whole.tree).unwrap();
+        assert_eq!((ceremony.exceptions.len(), ceremony.next_exception(&alice)), (2, 2));
+    }
+    let refused = "neither the conductor nor the holder";
+    whole.refuses(place, &[by("alice", "peter")], Check::LogStep, refused);
+    whole.refuses(place, &[by("bob", "bob")], Check::LogStep, refused);
+}
+
+#[test]
+fn a_key_is_heard_once_by_somebody_else_after_it_was_made() {
+    let whole = Whole::new();
+    let place = whole.place(is!(Generated));
+    let Deed::Generated { holder, fingerprint, .. } = whole.event(place).deed else {
+        unreachable!("it was looked for")
+    };
+    let heard = |by: &str, fingerprint: Digest| Event {
+        author: handle(by),
+        acted: handle(by),
+        step: Step::Hear(holder.clone()).id(),
+        deed: Deed::Heard { holder: holder.clone(), fingerprint },
+        files: [].into(),
+        ..whole.event(place)
+    };
+    let ceremony = replay(&whole.then(place + 1, &[heard("bob", fingerprint)]), &whole.tree).unwrap();
+    assert_eq!(ceremony.holders[&holder].heard, handles(&["bob"]));
+    // Bob is not asked again; carol is, and a third is not once two have heard it.
+    let asked = |ceremony: &trustroot_core::replay::Ceremony, who: &str| {
+        ceremony.to_hear(&handle(who)).any(|heard| *heard == holder)
+    };
+    assert!(!asked(&ceremony, "bob") && asked(&ceremony, "carol") && !asked(&ceremony, holder.as_str()));
+    let two = [heard("bob", fingerprint), heard("quinn", fingerprint)];
+    assert!(!asked(&replay(&whole.then(place + 1, &two), &whole.tree).unwrap(), "carol"));
+    let refuses = |place, event, why| whole.refuses(place, &[event], Check::LogStep, why);
+    refuses(place + 1, heard(holder.as_str(), fingerprint), "neither the conductor");
+    refuses(place + 1, heard("bob", Digest::of(b"another")), "after it was generated");
+    refuses(place, heard("bob", fingerprint), "after it was generated");
+    let twice = [heard("bob", fingerprint), heard("bob", fingerprint)];
+    whole.refuses(place + 1, &twice, Check::LogStep, "hears a key once");
+}
+
+#[test]
 fn evidence_is_there_byte_for_byte() {
     let whole = Whole::new();
     let dir = whole.record.dir.clone();

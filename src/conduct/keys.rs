@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use trustroot_core::attestation::anchor::{Anchors, certificate_to_pem};
 use trustroot_core::attestation::verify::{Expected, examine};
 use trustroot_core::check::{Check, Level};
+use trustroot_core::digest::Digest;
 use trustroot_core::event::Deed;
 use trustroot_core::key::PublicKey;
 use trustroot_core::page::script;
@@ -238,6 +239,26 @@ impl Conductor<'_> {
                 by.insert(who);
             }
         }
+        self.vouched_by(step, stand, holder, fingerprint, by)
+    }
+
+    /// Sums up who heard the key elsewhere, and asks nobody here.
+    pub(super) fn vouched(&mut self, step: &Step, stand: &Stand, holder: &Handle) -> Result<(), Leave> {
+        let state = stand.ceremony.holders.get(holder);
+        let Some((key, heard)) = state.and_then(|state| Some((state.key.as_ref()?, state.heard.clone()))) else {
+            return Err(Halt::Bug(format!("{holder} has no key to vouch for")).into());
+        };
+        self.vouched_by(step, stand, holder, key.fingerprint(), heard)
+    }
+
+    fn vouched_by(
+        &mut self,
+        step: &Step,
+        stand: &Stand,
+        holder: &Handle,
+        fingerprint: Digest,
+        by: BTreeSet<Handle>,
+    ) -> Result<(), Leave> {
         let hands = Hands::of(holder, by.iter().cloned());
         let deed = Deed::Vouched { holder: holder.clone(), fingerprint, by };
         self.commit(stand, step.id(), hands, deed, BTreeMap::new())

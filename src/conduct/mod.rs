@@ -7,6 +7,7 @@
 //! 3. Every question can be interrupted by one key press, which leads to `trouble.rs`.
 //! 4. Only the seams are known here; `cli` hands the implementations in.
 
+mod apart;
 mod claims;
 mod finish;
 mod keys;
@@ -160,12 +161,16 @@ pub struct Conductor<'a> {
     sitting: Option<Sitting>,
     /// Who sits here, where it is not the conductor.
     seat: Option<Handle>,
+    /// Where holders sit elsewhere: those who are at this machine all the same.
+    here: BTreeSet<Handle>,
+    /// Likewise, those whose new keys others hear in this room.
+    hearing: BTreeSet<Handle>,
 }
 
 impl<'a> Conductor<'a> {
     /// The conductor of the ceremony whose record is in `dir`.
     pub fn new(room: Room<'a>, dir: &str) -> Self {
-        Self { room, dir: dir.to_owned(), sitting: None, seat: None }
+        Self { room, dir: dir.to_owned(), sitting: None, seat: None, here: BTreeSet::new(), hearing: BTreeSet::new() }
     }
 
     /// Goes on from wherever the record stands, until the ceremony ends.
@@ -184,12 +189,17 @@ impl<'a> Conductor<'a> {
             }
             let step = match stand.ceremony.next() {
                 Next::Do(step) => step,
-                Next::Closed => return Ok(Ending::Closed),
-                Next::Aborted => return Ok(Ending::Aborted),
+                Next::Closed => return self.push_end(&stand).map(|()| Ending::Closed),
+                Next::Aborted => return self.push_end(&stand).map(|()| Ending::Aborted),
                 Next::Stuck { of, left, threshold } => match self.stuck(&stand, of, left, threshold) {
                     Ok(()) | Err(Leave::Again) => continue,
                     Err(Leave::Halt(halt)) => return Err(halt),
                 },
+            };
+            let step = match self.awaited(&stand, &step) {
+                Ok(Some(step)) => step,
+                Ok(None) | Err(Leave::Again) => continue,
+                Err(Leave::Halt(halt)) => return Err(halt),
             };
             if self.sitting.as_ref().is_some_and(|sitting| Some(&sitting.holder) != step.holder()) {
                 self.sitting = None;

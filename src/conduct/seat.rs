@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use trustroot_core::event::{Deed, StepId};
-use trustroot_core::page::{Text, script};
+use trustroot_core::page::script;
 use trustroot_core::seat::Turn;
 use trustroot_core::step::Step;
 use trustroot_core::text::Handle;
@@ -94,13 +94,4 @@ impl<'a> Conductor<'a> {
             _ => Ok(()),
         }
     }
-}
-
-/// What is awaited, a line for each person: what for, and with which token.
-pub fn awaited_lines(ceremony: &trustroot_core::replay::Ceremony) -> Vec<Text> {
-    let line = |awaited: trustroot_core::seat::Awaited| {
-        let token = awaited.serial.map_or_else(String::new, |serial| format!(", with token {serial}"));
-        Text::own(format!("{}: {}{token}", awaited.who, awaited.step.id()))
-    };
-    ceremony.awaited().into_iter().map(line).collect()
 }

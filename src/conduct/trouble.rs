@@ -3,7 +3,7 @@
 //! An exception is a number, a time, a step, what happened, what was done about it, and who approved going on. The scribe
 //! words and approves it. Below quorum a ceremony can be abandoned; from quorum on it cannot: publish, then supersede.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use trustroot_core::check::Check;
 use trustroot_core::event::{Deed, StepId};
@@ -130,7 +130,7 @@ impl Conductor<'_> {
     }
 
     /// Goes on without a holder: an exception, and then the event that takes the holder out.
-    fn leave(
+    pub(super) fn leave(
         &mut self,
         stand: &Stand,
         step: &StepId,
@@ -159,6 +159,16 @@ impl Conductor<'_> {
         let missing = ceremony.proposal.as_ref().map(|_| ceremony.missing());
         if let Some(missing) = missing {
             self.say(Tone::Note, format!("{signed} signed; {missing} more would complete what was proposed."))?;
+            let standings = ceremony.standings();
+            let who: BTreeSet<_> =
+                standings.iter().flat_map(|standing| &standing.signed).map(ToString::to_string).collect();
+            if !who.is_empty() {
+                let who = who.into_iter().collect::<Vec<_>>().join(", ");
+                self.say(
+                    Tone::Note,
+                    format!("These signatures fall away, and are made anew for another proposal: {who}."),
+                )?;
+            }
         }
         let question = Question {
             step: step.clone(),

@@ -7,13 +7,15 @@ use crate::metadata::Metadata;
 use crate::metadata::root::Root;
 use crate::payload::Payload;
 use crate::record::{Record, records};
-use crate::replay::replay;
+use crate::replay::{HolderState, replay};
 use crate::sigfile::{SignedRole, collect};
 use crate::signature::Verifier;
-use crate::signers::missing_for_root;
+use crate::signers::{Signer, missing_for_root};
+use crate::text::Handle;
 use crate::tree::Tree;
+use alloc::collections::BTreeMap;
 use alloc::format;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 /// What an abandoned ceremony left behind.
@@ -25,8 +27,8 @@ pub struct Defunct {
     pub version: u64,
     /// The payload digest of that root.
     pub payload: Digest,
-    /// How many keys signed it.
-    pub signed: usize,
+    /// Who signed it, with a new key or an old one.
+    pub signed: Vec<String>,
     /// How many signatures at least would make it valid.
     pub missing: usize,
 }
@@ -35,8 +37,10 @@ impl Defunct {
     /// In a sentence.
     pub fn what(&self) -> String {
         let Self { dir, version, payload, signed, missing } = self;
+        let who = signed.join(", ");
         format!(
-            "{dir} was abandoned with {signed} signatures on another root {version}, {payload}; {missing} more make it valid"
+            "{dir} was abandoned with signatures of {who} on another root {version}, {payload}; they count for nothing here, \
+             and {missing} more make it valid"
         )
     }
 }
@@ -52,8 +56,14 @@ pub fn abandoned(tree: &Tree, version: u64, verifier: &dyn Verifier) -> Vec<Defu
         let payload = Payload::from_canonical(&proposal.root).ok().filter(|_| root.version() == version)?;
         let valid = collect(tree, &dir, SignedRole::Root, &payload, &ceremony.signing_keys(), verifier).valid;
         let missing = missing_for_root(&ceremony, &valid.keys().collect());
-        let found = Defunct { dir, version, payload: payload.digest(), signed: valid.len(), missing };
-        (found.signed > 0).then_some(found)
+        let of = |states: &BTreeMap<Handle, HolderState>, old: bool| {
+            let signed =
+                states.iter().filter(|(_, state)| state.key.as_ref().is_some_and(|key| valid.contains_key(key)));
+            signed.map(|(handle, _)| Signer { handle: handle.clone(), old }.to_string()).collect::<Vec<_>>()
+        };
+        let signed = [of(&ceremony.holders, false), of(&ceremony.old, true)].concat();
+        let found = Defunct { dir, version, payload: payload.digest(), signed, missing };
+        (!found.signed.is_empty()).then_some(found)
     };
     records(tree).into_iter().filter_map(read).collect()
 }

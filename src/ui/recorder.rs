@@ -6,7 +6,7 @@
 //!    begins with `new-`) are counted apart.
 
 use super::{WIDTH, headed, toned, written};
-use crate::seams::{Answer, Audience, AudienceError, Pin, Question, Tone};
+use crate::seams::{Answer, Audience, AudienceError, Form, Pin, Question, Tone};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -29,6 +29,7 @@ struct Log {
     text: String,
     stops: BTreeMap<(Act, Handle), u32>,
     new_secrets: BTreeMap<(Act, Handle), u32>,
+    pins: BTreeMap<(Act, Handle), u32>,
     by_step: BTreeMap<StepId, u32>,
 }
 
@@ -53,6 +54,11 @@ impl Transcript {
         self.0.borrow().new_secrets.clone()
     }
 
+    /// How often each person typed a secret that was there before, in each act. Each is a stop too.
+    pub fn pins(&self) -> BTreeMap<(Act, Handle), u32> {
+        self.0.borrow().pins.clone()
+    }
+
     fn line(&self, line: &str) {
         let mut log = self.0.borrow_mut();
         log.text.push_str(line.trim_end_matches('\n'));
@@ -66,6 +72,9 @@ impl Transcript {
         if question.name.starts_with("new-") {
             *log.new_secrets.entry(who).or_default() += 1;
         } else {
+            if let Form::Secret { .. } = question.form {
+                *log.pins.entry(who.clone()).or_default() += 1;
+            }
             *log.stops.entry(who).or_default() += 1;
             *log.by_step.entry(question.step.clone()).or_default() += 1;
         }
@@ -144,7 +153,6 @@ impl<A: Audience> Audience for Recorder<A> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::seams::Form;
     use crate::ui::forms::tests::question;
     use crate::ui::rehearsed::{Deviation, Instead, Rehearsed};
 

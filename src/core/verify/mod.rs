@@ -5,6 +5,7 @@ pub mod history;
 mod keys;
 mod look;
 mod names;
+mod proofs;
 mod proposed;
 mod published;
 mod record;
@@ -12,3 +13,5 @@ pub mod report;
 mod rivals;
 pub mod roots;
 pub mod trust_root;
+
+pub use proofs::proofs;

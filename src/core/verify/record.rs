@@ -99,7 +99,7 @@ pub(super) fn look(look: &mut Look<'_>, dir: &str) -> Option<Held> {
 }
 
 /// Rule 1.
-fn files(look: &mut Look<'_>, record: &Record) {
+pub(super) fn files(look: &mut Look<'_>, record: &Record) {
     let dir = &record.dir;
     let prefix = format!("{dir}/");
     let mut known = BTreeSet::from([format!("{dir}/plan.json")]);
@@ -185,7 +185,7 @@ pub(super) fn is_hex(text: &str, digits: usize) -> bool {
 }
 
 /// SSH signatures beside events: each verifies, or is refused. Those that are missing are told.
-fn signatures(look: &mut Look<'_>, record: &Record) {
+pub(super) fn signatures(look: &mut Look<'_>, record: &Record) {
     let mut verified = 0usize;
     let mut without: BTreeMap<&Handle, (usize, usize)> = BTreeMap::new();
     for logged in record.events.iter().chain(&record.set_aside) {
