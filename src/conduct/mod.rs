@@ -266,7 +266,7 @@ impl<'a> Conductor<'a> {
 
     // ---------------------------------------------------------------------------------------------- events
 
-    /// Commits one event of the conductor's, with the evidence it establishes.
+    /// Commits one event of whoever sits here, with the evidence it establishes.
     fn commit(
         &mut self,
         stand: &Stand,
