@@ -11,7 +11,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use trustroot_core::metadata::root::Root;
-use trustroot_core::metadata::{Metadata, Refusal, Role};
+use trustroot_core::metadata::{Metadata, Refusal};
 use trustroot_core::signature::Verifier;
 use trustroot_core::trusted::{Link, TrustedRoot};
 
@@ -30,7 +30,7 @@ pub(crate) struct Advanced {
     pub(crate) root: TrustedRoot,
     /// Its bytes, if it is newer than the one at the start.
     pub(crate) bytes: Option<Vec<u8>>,
-    /// Whether the keys of timestamp or snapshot changed on the way.
+    /// Whether a key of timestamp or snapshot was retired on the way.
     pub(crate) rotated: bool,
     /// A root that was seen beyond the first missing one.
     pub(crate) gap: Option<u64>,
@@ -80,11 +80,7 @@ impl Advanced {
             let next = checked.and_then(|link| self.root.follow(&link));
             match next {
                 Ok(next) => {
-                    let changed = |role| {
-                        let keys = |root: &TrustedRoot| root.metadata().body().role(role).keys.clone();
-                        keys(&self.root) != keys(&next)
-                    };
-                    self.rotated |= changed(Role::Timestamp) || changed(Role::Snapshot);
+                    self.rotated |= next.metadata().body().rotates_online_keys_of(self.root.metadata().body());
                     self.root = next;
                     self.bytes = Some(bytes);
                     believed(self.root.metadata().version());

@@ -208,8 +208,8 @@ impl Floor {
 
     /// The floor that local metadata gives. `since` is the root that was newest when these files were stored.
     ///
-    /// TUF 5.3.11: if the keys of timestamp or snapshot changed since then, both files are no floor, so that a repository
-    /// recovers from somebody who stole those keys and signed a version far in the future.
+    /// TUF 5.3.11: if a key of timestamp or snapshot was retired since then, both files are no floor, so that a repository
+    /// recovers from somebody who stole that key and signed a version far in the future.
     pub fn from_local(
         root: &CurrentRoot,
         since: &TrustedRoot,
@@ -218,8 +218,7 @@ impl Floor {
         verifier: &dyn Verifier,
     ) -> Self {
         let mut floor = Self::none();
-        let (old, new) = (since.root.body(), root.root.body());
-        if [Role::Timestamp, Role::Snapshot].iter().any(|role| old.role(*role).keys != new.role(*role).keys) {
+        if root.root.body().rotates_online_keys_of(since.root.body()) {
             return floor;
         }
         floor.timestamp = timestamp.and_then(|bytes| root.read_timestamp(bytes, verifier).ok()).map(Arc::new);

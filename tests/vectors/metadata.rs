@@ -91,7 +91,7 @@ pub(crate) fn reading() -> Vec<Vector> {
             MetaForm,
             "signature-not-hexadecimal",
             Kind::Root,
-            Refused,
+            Lenient,
             replaced(&file, &signature, &format!("{signature}xx")),
         ),
         fails(MetaForm, "two-snapshots", Kind::Timestamp, Refused, {

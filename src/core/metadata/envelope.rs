@@ -28,7 +28,7 @@ pub const MAX_SIGNATURES: usize = 1024;
 pub struct Signature {
     /// The key id it is filed under. Foreign text.
     pub keyid: String,
-    /// The bytes of the signature; empty where the file has an empty placeholder.
+    /// The bytes of the signature; empty where the file has an empty placeholder, or what is not hexadecimal.
     pub sig: Vec<u8>,
     /// The whole object, unknown fields included.
     pub value: Value,
@@ -49,7 +49,7 @@ impl Envelope {
     /// Reads a metadata file.
     ///
     /// # Errors
-    /// `JSON-STRICT`, `META-FORM` and `SIG-REPEATED`. An empty signature is a leniency.
+    /// `JSON-STRICT`, `META-FORM` and `SIG-REPEATED`. A signature that is empty or not hexadecimal is a leniency.
     pub fn parse(bytes: &[u8], notes: &mut Notes) -> Result<Self, Refusal> {
         let mut members = match json::parse(bytes) {
             Ok(Value::Obj(members)) => members,
@@ -126,11 +126,14 @@ fn read_signatures(list: &Value, notes: &mut Notes) -> Result<Vec<Signature>, Re
             return Err(notes.refusal(Check::SigRepeated, what));
         }
         member(value, "sig", notes)?;
-        let sig = hex::decode(text(value, "sig", notes)?).map_err(|_| {
+        let digits = text(value, "sig", notes)?;
+        empty += usize::from(digits.is_empty());
+        // One bad signature does not spoil a file that enough others signed; other clients read on as well.
+        let sig = hex::decode(digits).unwrap_or_else(|_| {
             let what = Text::own("the signature under the key id ").and_foreign(keyid).and(" is not hexadecimal");
-            notes.refusal(Check::MetaForm, what)
-        })?;
-        empty += usize::from(sig.is_empty());
+            notes.lenient(Check::MetaForm, what);
+            Vec::new()
+        });
         signatures.push(Signature { keyid: keyid.to_string(), sig, value: value.clone() });
     }
     if empty > 0 {

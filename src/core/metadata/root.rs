@@ -5,8 +5,9 @@ use super::tufkey::{KeyedRole, TufKey, read_keys};
 use super::{Body, Refusal, Role};
 use crate::check::Check;
 use crate::json::Value;
+use crate::key::PublicKey;
 use crate::page::Text;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::String;
 
@@ -69,5 +70,19 @@ impl Root {
     pub fn role(&self, role: Role) -> &KeyedRole {
         // `read` put all four in.
         &self.roles[&role]
+    }
+
+    /// Whether the online keys were rotated since `old` (TUF 5.3.11): a key that `old` gave to timestamp or snapshot has lost
+    /// that role. A key more, or another threshold, takes nothing from anybody, so what was trusted stays a floor.
+    pub fn rotates_online_keys_of(&self, old: &Self) -> bool {
+        [Role::Timestamp, Role::Snapshot].iter().any(|role| {
+            // Mostly they are the same, and nothing has to be collected.
+            self.role(*role).keys != old.role(*role).keys && !old.usable(*role).is_subset(&self.usable(*role))
+        })
+    }
+
+    /// The keys of a role that can be verified with, whether or not they are enough.
+    fn usable(&self, role: Role) -> BTreeSet<&PublicKey> {
+        self.role(role).keyids.iter().filter_map(|id| self.keys.get(id)?.public()).collect()
     }
 }

@@ -194,8 +194,7 @@ pub(super) fn went_back(files: &mut Files<'_>, before: &Set, after: &Set) -> Opt
     if new.version() < old.version() {
         return Some(format!("the root goes back from version {} to {}", old.version(), new.version()));
     }
-    let renewed = |role: Role| old.body().role(role).keys != new.body().role(role).keys;
-    if renewed(Role::Timestamp) || renewed(Role::Snapshot) {
+    if new.body().rotates_online_keys_of(old.body()) {
         return None;
     }
     for role in ["timestamp", "snapshot"] {
