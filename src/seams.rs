@@ -23,8 +23,8 @@ use trustroot_core::twin::Twin;
 use zeroize::Zeroizing;
 
 pub use tokens::{
-    AttestationFiles, EmptySlot, NewSecrets, Pkcs11Wanted, SlotState, Token, TokenError, TokenState, Tokens, Tries,
-    Wanted,
+    AttestationFiles, EmptySlot, NewSecrets, PinReset, Pkcs11Wanted, SlotState, Token, TokenError, TokenState, Tokens,
+    Tries, Wanted,
 };
 
 // ---------------------------------------------------------------------------------------------------------- secrets

@@ -25,7 +25,7 @@ use trustroot_core::trusted::{Floor, TrustedRoot};
 use trustroot_core::verify::roots::root_number;
 
 use super::{Conductor, Halt, Hands, Leave, Stand};
-use crate::seams::{Form, Pin, Question, TokenError, TokenState, Tone};
+use crate::seams::{Form, Pin, PinReset, Question, TokenError, TokenState, Tone};
 
 impl Conductor<'_> {
     pub(super) fn assemble(&mut self, step: &Step, stand: &Stand) -> Result<(), Leave> {
@@ -130,7 +130,8 @@ impl Conductor<'_> {
             if let Some(state) = state.filter(|_| !pins.contains_key(name)) {
                 let pin = match (state.pin_tries.may_try(), key.has_pin_pad()) {
                     (false, _) => {
-                        return Err(fails(TokenError::PinBlocked { tries: state.pin_tries }.to_string()).into());
+                        let error = TokenError::PinBlocked { tries: state.pin_tries, reset: PinReset::Officer };
+                        return Err(fails(format!("{error}; {}", error.hint())).into());
                     }
                     (true, true) => {
                         let line = format!("Type the PIN of the online key \"{name}\" on its token's own pad.");

@@ -15,7 +15,7 @@ use trustroot_core::step::Step;
 use trustroot_core::text::Handle;
 
 use super::{Conductor, Halt, Hands, Leave, Sitting, Stand, WordsAsked};
-use crate::seams::{EmptySlot, Form, NewSecrets, Pin, Question, SlotState, TokenError, Tone, Wanted};
+use crate::seams::{EmptySlot, Form, NewSecrets, Pin, PinReset, Question, SlotState, TokenError, Tone, Wanted};
 
 /// The signing slot.
 const SLOT: &str = "9c";
@@ -408,7 +408,10 @@ impl Conductor<'_> {
             Err(error) => return Err(self.token_trouble(stand, step, holder, error).err().unwrap_or(Leave::Again)),
         };
         if !state.pin_tries.may_try() {
-            let error = TokenError::PinBlocked { tries: state.pin_tries };
+            let error = TokenError::PinBlocked {
+                tries: state.pin_tries,
+                reset: if sitting.token.facts().kind == TokenKind::Pkcs11 { PinReset::Officer } else { PinReset::Puk },
+            };
             return Err(self.token_trouble(stand, step, holder, error).err().unwrap_or(Leave::Again));
         }
         let serial = sitting.token.facts().serial;

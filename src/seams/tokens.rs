@@ -212,6 +212,15 @@ impl std::fmt::Display for Tries {
     }
 }
 
+/// Who sets a new PIN when a token takes no more tries of the old one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PinReset {
+    /// The holder, with the PUK.
+    Puk,
+    /// The token's security officer (PKCS#11, `C_InitPIN`).
+    Officer,
+}
+
 /// What is in the signing slot.
 pub enum SlotState {
     /// Nothing; here is the right to generate.
@@ -281,6 +290,8 @@ pub enum TokenError {
     PinBlocked {
         /// What is left.
         tries: Tries,
+        /// Who sets a new one.
+        reset: PinReset,
     },
     /// The PUK was wrong.
     #[error("wrong PUK; tries left: {tries}")]
@@ -325,8 +336,12 @@ impl TokenError {
             Self::Absent(_) => "plug the token in, wait for its light, and try again",
             Self::Wrong { .. } => "unplug this token and plug in the one whose serial is wanted",
             Self::WrongPin { .. } => "type the PIN again, slowly; the last try is never spent here",
-            Self::PinBlocked { .. } => {
+            Self::PinBlocked { reset: PinReset::Puk, .. } => {
                 "set a new PIN with the PUK (`trustroot token unblock`), or leave this token out"
+            }
+            Self::PinBlocked { reset: PinReset::Officer, .. } => {
+                "its security officer sets a new PIN (pkcs11-tool --module LIBRARY --token-label LABEL --login \
+                 --login-type so --init-pin; for a YubiKey: `trustroot token unblock`), or leave this token out"
             }
             Self::WrongPuk { .. } => "type the PUK again, slowly; its last try is never spent here",
             Self::PukBlocked { .. } => {

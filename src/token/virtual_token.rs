@@ -23,7 +23,7 @@ use super::derive;
 use super::faults::{Fault, FaultPoint};
 use super::virtual_state::{FACTORY_PIN, State, make_folder};
 use crate::seams::{
-    AttestationFiles, EmptySlot, NewSecrets, Pin, SlotState, Token, TokenError, TokenState, Tokens, Wanted,
+    AttestationFiles, EmptySlot, NewSecrets, Pin, PinReset, SlotState, Token, TokenError, TokenState, Tokens, Wanted,
 };
 
 /// The one slot of a virtual token: PIV's digital signature slot.
@@ -172,7 +172,7 @@ impl VirtualToken {
     /// Presents a PIN, as VERIFY does, but never on the last try.
     fn present(&mut self, pin: &[u8]) -> Result<(), TokenError> {
         if self.state.pin_tries <= 1 {
-            return Err(TokenError::PinBlocked { tries: self.state.pin_tries.into() });
+            return Err(TokenError::PinBlocked { tries: self.state.pin_tries.into(), reset: PinReset::Puk });
         }
         let taken_as_wrong = self.fires(FaultPoint::WrongPin)?;
         if taken_as_wrong || !self.state.is_pin(pin) {

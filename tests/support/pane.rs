@@ -4,7 +4,7 @@
 //! 1. Each pane has a `tmux` server of its own, which ends with it.
 //! 2. Nothing sleeps for a fixed time: the screen is looked at until it shows what is waited for, or time is up.
 
-#![allow(unreachable_pub, reason = "tests include this file as a module of their own")]
+#![allow(dead_code, unreachable_pub, reason = "tests include this file as a module of their own, and use a part of it")]
 
 use std::io::Write as _;
 use std::process::{Command, Output, Stdio};

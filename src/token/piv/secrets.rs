@@ -7,7 +7,7 @@ use yubikey::{Error, YubiKey};
 use zeroize::Zeroizing;
 
 use super::yubikey_token::trouble;
-use crate::seams::{NewSecrets, TokenError, TokenState};
+use crate::seams::{NewSecrets, PinReset, TokenError, TokenState};
 
 /// What a YubiKey leaves the factory with.
 const FACTORY_PIN: &[u8] = b"123456";
@@ -62,9 +62,14 @@ fn management(token: &mut YubiKey) -> Result<(bool, MgmAlgorithmId), TokenError>
 pub(super) fn present(token: &mut YubiKey, pin: &[u8]) -> Result<(), TokenError> {
     let (_, tries) = counter(token, ManagementSlotId::Pin)?;
     if tries <= 1 {
-        return Err(TokenError::PinBlocked { tries: tries.into() });
+        return Err(blocked(tries));
     }
     token.verify_pin(pin).map_err(|error| wrong(&error, Typed::Pin))
+}
+
+/// The PIN is blocked, or nearly.
+fn blocked(tries: u8) -> TokenError {
+    TokenError::PinBlocked { tries: tries.into(), reset: PinReset::Puk }
 }
 
 /// The error of a call that took a PIN or PUK.
@@ -72,7 +77,7 @@ fn wrong(error: &Error, which: Typed) -> TokenError {
     match (error, which) {
         (Error::WrongPin { tries }, Typed::Pin) => TokenError::WrongPin { tries: (*tries).into() },
         (Error::WrongPin { tries }, Typed::Puk) => TokenError::WrongPuk { tries: *tries },
-        (Error::PinLocked, Typed::Pin) => TokenError::PinBlocked { tries: 0.into() },
+        (Error::PinLocked, Typed::Pin) => blocked(0),
         (Error::PinLocked, Typed::Puk) => TokenError::PukBlocked { tries: 0 },
         // What remains is a status that the library has no name for: the new secret was refused.
         (Error::GenericError | Error::SizeError, _) => TokenError::Refused(
@@ -110,7 +115,7 @@ pub(super) fn provision(token: &mut YubiKey, secrets: &NewSecrets<'_>) -> Result
     }
     let (is_factory, tries) = counter(token, ManagementSlotId::Pin)?;
     if tries <= 1 {
-        return Err(TokenError::PinBlocked { tries: tries.into() });
+        return Err(blocked(tries));
     }
     if is_factory {
         token.change_pin(FACTORY_PIN, pin).map_err(|error| wrong(&error, Typed::Pin))?;

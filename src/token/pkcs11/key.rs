@@ -19,7 +19,7 @@ use trustroot_core::digest::Digest;
 use trustroot_core::key::{Algorithm, KeyError, PublicKey};
 use trustroot_core::plan::KeyKind;
 
-use super::session::{Session, Sought, failed};
+use super::session::{Session, Sought, blocked, failed};
 use crate::seams::{Pin, TokenError};
 
 /// The curves, as `CKA_EC_PARAMS` names them: the DER of an object identifier.
@@ -250,7 +250,7 @@ impl Session<'_> {
             // The PIN is for this signature, and is presented between its beginning and its end (PKCS#11, 5.6).
             self.open.sign_init(&mechanism, private).map_err(|error| failed(&error))?;
             if !self.slot.state()?.pin_tries.may_try() {
-                return Err(TokenError::PinBlocked { tries: self.slot.state()?.pin_tries });
+                return Err(blocked(self.slot.state()?.pin_tries));
             }
             self.present(UserType::ContextSpecific, pin)?;
             self.open.sign_update(&data).and_then(|()| self.open.sign_final())

@@ -13,7 +13,7 @@ use trustroot_core::serial::Serial;
 use trustroot_core::text::escape;
 
 use super::module::Module;
-use crate::seams::{Pin, TokenError, TokenState, Tries};
+use crate::seams::{Pin, PinReset, TokenError, TokenState, Tries};
 
 /// The longest PIN that is asked for, in bytes, whatever a module says.
 const MAX_PIN: usize = 255;
@@ -144,7 +144,7 @@ impl Slot {
     pub(super) fn log_in(&self, pin: &Pin) -> Result<Session<'_>, TokenError> {
         let state = self.state()?;
         if !state.pin_tries.may_try() {
-            return Err(TokenError::PinBlocked { tries: state.pin_tries });
+            return Err(blocked(state.pin_tries));
         }
         // Some tokens take no read-only session for a login, and generating needs one that writes.
         let session = self.open(!self.info.write_protected())?;
@@ -175,6 +175,14 @@ impl Slot {
     }
 }
 
+impl Drop for Session<'_> {
+    fn drop(&mut self) {
+        // Closing the last session logs out by the specification (5.6); this is for modules that forget to. Where nobody was
+        // logged in it is an error, which says nothing new.
+        let _ = self.open.logout();
+    }
+}
+
 impl Session<'_> {
     /// Presents the PIN, or lets the token's own pad ask for it.
     pub(super) fn present(&self, user: UserType, pin: &Pin) -> Result<(), TokenError> {
@@ -185,12 +193,18 @@ impl Session<'_> {
             // A box of just this size: nothing is left behind when it is taken over, and it is wiped when dropped.
             Some(AuthPin::from(Box::<str>::from(text)))
         };
-        match self.open.login(user, given.as_ref()) {
-            Ok(()) | Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => Ok(()),
+        let mut made = self.open.login(user, given.as_ref());
+        if matches!((&user, &made), (UserType::User, Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)))) {
+            // Some module kept a login that was closed; a PIN that was not looked at must not pass for the right one.
+            self.open.logout().map_err(|error| failed(&error))?;
+            made = self.open.login(user, given.as_ref());
+        }
+        match made {
+            Ok(()) => Ok(()),
             Err(Error::Pkcs11(RvError::PinIncorrect | RvError::PinInvalid | RvError::PinLenRange, _)) => {
                 Err(self.wrong_pin())
             }
-            Err(Error::Pkcs11(RvError::PinLocked, _)) => Err(TokenError::PinBlocked { tries: Tries::Left(0) }),
+            Err(Error::Pkcs11(RvError::PinLocked, _)) => Err(blocked(Tries::Left(0))),
             Err(Error::Pkcs11(RvError::PinExpired, _)) => {
                 let what = "the PIN has expired; set a new one with the token's own tools";
                 Err(TokenError::Refused(what.to_owned()))
@@ -202,10 +216,15 @@ impl Session<'_> {
     fn wrong_pin(&self) -> TokenError {
         let tries = self.slot.state().map_or(Tries::Low, |state| state.pin_tries);
         match tries {
-            Tries::Left(0) => TokenError::PinBlocked { tries },
+            Tries::Left(0) => blocked(tries),
             tries => TokenError::WrongPin { tries },
         }
     }
+}
+
+/// The PIN is blocked, or nearly; whoever initialised the token sets a new one.
+pub(super) fn blocked(tries: Tries) -> TokenError {
+    TokenError::PinBlocked { tries, reset: PinReset::Officer }
 }
 
 /// Tries of the PIN by the flags of a token: one was wrong, one is left, none is left.

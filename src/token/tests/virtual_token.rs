@@ -82,10 +82,10 @@ fn each_signature_needs_the_pin_and_the_last_try_is_kept() {
     assert!(matches!(error(token.sign_root(&root, &pin("000000"))), TokenError::WrongPin { tries: Tries::Left(2) }));
     assert!(matches!(error(token.sign_root(&root, &pin("000000"))), TokenError::WrongPin { tries: Tries::Left(1) }));
     // Not even the right one is presented now, and unplugging changes nothing.
-    assert!(matches!(error(token.sign_root(&root, &pin(PIN))), TokenError::PinBlocked { tries: Tries::Left(1) }));
+    assert!(matches!(error(token.sign_root(&root, &pin(PIN))), TokenError::PinBlocked { tries: Tries::Left(1), .. }));
     drop(token);
     let mut token = open(&mut tokens, "bob");
-    assert!(matches!(error(token.sign_root(&root, &pin(PIN))), TokenError::PinBlocked { tries: Tries::Left(1) }));
+    assert!(matches!(error(token.sign_root(&root, &pin(PIN))), TokenError::PinBlocked { tries: Tries::Left(1), .. }));
 }
 
 #[test]
