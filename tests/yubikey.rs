@@ -140,7 +140,7 @@ fn wrong_pins_and_the_puk(desk: &Desk) {
     for text in ["wrong-3", PIN] {
         assert!(matches!(
             refused(token.sign_root(&root(), &pin(text))),
-            TokenError::PinBlocked { tries: Tries::Left(1) }
+            TokenError::PinBlocked { tries: Tries::Left(1), .. }
         ));
         assert_eq!(token.state().unwrap().pin_tries, Tries::Left(1));
     }
