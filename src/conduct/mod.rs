@@ -462,7 +462,7 @@ struct WordsAsked<'s> {
 
 fn summary(event: &Event) -> String {
     match &event.deed {
-        Deed::Roll { present } => format!("Call the roll: {} present", present.len()),
+        Deed::Roll { present, .. } => format!("Call the roll: {} present", present.len()),
         Deed::Clock { .. } => "Read the time in two places".to_owned(),
         Deed::Read { .. } => "Read plan and program aloud".to_owned(),
         Deed::Token { holder, token } => format!("Identify the token of {holder}: serial {}", token.serial),

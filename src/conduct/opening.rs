@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use trustroot_core::earlier;
 use trustroot_core::event::Deed;
 use trustroot_core::page::Text;
 use trustroot_core::step::Step;
 use trustroot_core::text::Handle;
 
-use super::{CLOCKS_APART, Conductor, Hands, Leave, Stand, WordsAsked};
+use super::{CLOCKS_APART, Conductor, Halt, Hands, Leave, Stand, WordsAsked};
 use crate::seams::{Answer, Choice, Form, Question, Tone};
 
 impl Conductor<'_> {
@@ -53,7 +54,8 @@ impl Conductor<'_> {
                 continue;
             }
             let hands = Hands::of(&plan.seats.conductor, [plan.seats.scribe.clone()]);
-            return self.commit(stand, step.id(), hands, Deed::Roll { present }, BTreeMap::new());
+            let earlier = earlier::over(&stand.head.tree, &self.dir).map_err(Halt::Record)?;
+            return self.commit(stand, step.id(), hands, Deed::Roll { present, earlier }, BTreeMap::new());
         }
     }
 

@@ -163,6 +163,8 @@ checks! {
     RecordPages = "RECORD-PAGES",
     /// The record is closed.
     RecordClosed = "RECORD-CLOSED",
+    /// A record names every record that was over before it, with the digest of all that it holds.
+    RecordEarlier = "RECORD-EARLIER",
     /// No two names of files differ only in case or in Unicode form.
     NameTwin = "NAME-TWIN",
     /// The record's folder is named for its plan.

@@ -189,6 +189,9 @@ pub enum Deed {
     Roll {
         /// Everybody who is here.
         present: BTreeSet<Handle>,
+        /// Every record that is over, by its folder, with the digest of all it holds: see `earlier`.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        earlier: BTreeMap<String, Digest>,
     },
     /// The time was read in two places.
     Clock {

@@ -19,6 +19,7 @@ pub mod check;
 pub mod claim;
 pub mod defunct;
 pub mod digest;
+pub mod earlier;
 pub mod event;
 pub mod foresight;
 pub mod json;

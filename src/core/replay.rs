@@ -239,7 +239,7 @@ impl Ceremony {
         step(self.aborted.is_none(), "the ceremony was abandoned before it")?;
         let opened = self.program.is_some();
         match &event.deed {
-            Deed::Roll { present } => {
+            Deed::Roll { present, .. } => {
                 step(self.present.is_none(), "the roll was called before")?;
                 let known = present.iter().all(|handle| self.is_known(handle));
                 step(known, "somebody is present who is not in the plan")?;
@@ -586,6 +586,11 @@ impl Ceremony {
     /// How many holders must sign so that the new root and its targets are both complete.
     pub fn threshold(&self) -> usize {
         usize::try_from(self.plan.root.threshold.max(self.plan.targets.threshold)).unwrap_or(usize::MAX)
+    }
+
+    /// Whether nothing more can be added: it was closed, or abandoned.
+    pub fn is_over(&self) -> bool {
+        self.closed || self.aborted.is_some()
     }
 
     /// Every threshold that has to be met, and where the ceremony stands to it.

@@ -216,6 +216,11 @@ impl Stage {
 
     /// The whole repository, verified strictly at the time of its newest event.
     pub(crate) fn report(&self) -> Report {
+        self.report_of(&self.tree())
+    }
+
+    /// The same of other files.
+    pub(crate) fn report_of(&self, tree: &Tree) -> Report {
         let options = Options {
             now: self.ceremony().events.last().unwrap().event.time,
             rehearsal: true,
@@ -225,7 +230,7 @@ impl Stage {
             history: History::None,
             differences: &[],
         };
-        verify_trust_root(&self.tree(), &options, &Portable)
+        verify_trust_root(tree, &options, &Portable)
     }
 
     /// Holds the ceremony, or goes on with it, with answers that go as planned but for `deviations`.

@@ -380,6 +380,7 @@ const ELSEWHERE: &[(Check, &str, &str)] = &[
     (Check::AttMissing, "tests/history.rs", "a_key_without_an_attestation_and_a_token_under_an_advisory_are_told"),
     (Check::LogSigned, "tests/signed.rs", "signatures_by_others_or_for_other_purposes_are_refused"),
     (Check::RecordPages, "tests/verify.rs", "a_statement_changed_after_the_proposal_is_seen_by_the_pages_alone"),
+    (Check::RecordEarlier, "tests/earlier.rs", "an_abandoned_attempt_cannot_be_made_unheard_of"),
     (Check::RecordClosed, "tests/verify.rs", "every_beginning_of_a_ceremony_is_consistent_and_says_that_it_is_open"),
     (Check::RootFiles, "tests/verify.rs", "the_other_form_of_a_signature_in_the_root_is_refused"),
     (Check::RootRecord, "tests/verify.rs", "attestations_of_others_are_refused"),

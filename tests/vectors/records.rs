@@ -38,7 +38,7 @@ fn deeds() -> Vec<(StepId, Deed)> {
     let fingerprint = key(1).public().fingerprint();
     let program = "trustroot 0.1.0".to_owned();
     vec![
-        (StepId::new(Act::Open, "roll"), Deed::Roll { present }),
+        (StepId::new(Act::Open, "roll"), Deed::Roll { present, earlier: BTreeMap::new() }),
         (StepId::new(Act::Open, "clock"), Deed::Clock { heard: "09:00".to_owned(), source: "the wall".to_owned() }),
         (StepId::new(Act::Open, "read"), Deed::Read { program, program_digest: None, listener: handle("peter") }),
         (of_alice("token"), Deed::Token { holder: alice.clone(), token }),

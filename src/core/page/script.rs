@@ -101,12 +101,17 @@ pub fn account(ceremony: &Ceremony) -> Vec<Page> {
 
 fn outcome(event: &Event, ceremony: &Ceremony) -> Outcome {
     let what = match &event.deed {
-        Deed::Roll { present } => {
+        Deed::Roll { present, earlier } => {
             let absent: Vec<_> = ceremony.plan.holders.iter().filter(|h| !present.contains(&h.handle)).collect();
             let names = present.iter().map(Handle::to_string).collect::<Vec<_>>().join(", ");
             let absent = absent.iter().map(|h| h.handle.to_string()).collect::<Vec<_>>().join(", ");
             let absent = if absent.is_empty() { String::new() } else { format!("; absent: {absent}") };
-            format!("Present: {names}{absent}.").into()
+            let earlier = match earlier.len() {
+                0 => String::new(),
+                1 => " One earlier record is bound by this one.".to_string(),
+                count => format!(" {count} earlier records are bound by this one."),
+            };
+            format!("Present: {names}{absent}.{earlier}").into()
         }
         Deed::Clock { heard, source } => {
             Text::own("Heard ").and_foreign(heard).and(" from ").and_foreign(source).and(".")

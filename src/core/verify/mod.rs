@@ -1,5 +1,6 @@
 //! Verifying what others, or we ourselves, published.
 
+mod earlier;
 mod equivalents;
 pub mod history;
 mod keys;

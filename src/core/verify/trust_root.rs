@@ -12,7 +12,7 @@ use super::proposed::Proposed;
 use super::published::Published;
 use super::record::{Held, keys_lying_in};
 use super::report::{Evidence, Facts, HolderLine, RecordLine, Report, RootLine, Verdict};
-use super::{keys, names, proposed, published, record, rivals};
+use super::{earlier, keys, names, proposed, published, record, rivals};
 use crate::attestation::anchor::Anchors;
 use crate::check::Check;
 use crate::digest::Digest;
@@ -98,6 +98,7 @@ pub fn verify_trust_root(tree: &Tree, options: &Options<'_>, verifier: &dyn Veri
         all.iter().map(|held| keys::look(&mut look, held, &anchors)).collect();
     let proposals: Vec<Option<Proposed>> = all.iter().map(|held| proposed::look(&mut look, held)).collect();
 
+    earlier::look(&mut look, &all);
     let elsewhere = made_elsewhere(&mut look, &all, &proposals);
     let published = published::look(&mut look, &all, elsewhere);
     match &published {
