@@ -6,6 +6,7 @@ mod common;
 mod stage;
 
 use std::collections::BTreeSet;
+use std::process::Command;
 use std::sync::{LazyLock, Mutex};
 
 use stage::{Stage, instead, interject, one};
@@ -91,6 +92,17 @@ fn each_ceremony_names_those_that_were_over() {
     assert_eq!(named(ABANDONED), Some(of(&[GENESIS])));
     assert_eq!(named(RENEWAL), Some(of(&[GENESIS, ABANDONED])));
     assert_eq!(refused(tree), BTreeSet::new());
+}
+
+/// The lines that `docs/format.md` names make the same digest.
+#[test]
+fn git_and_sha256sum_have_the_same_digest() {
+    let digest = folder_digest(&TREE, GENESIS).to_string();
+    let stage = STAGE.lock().unwrap();
+    let line = format!("git ls-files -z {GENESIS} | xargs -0 sha256sum | sha256sum");
+    let out = Command::new("sh").arg("-c").arg(line).current_dir(stage.folder.path()).output().unwrap();
+    let said = String::from_utf8(out.stdout).unwrap();
+    assert_eq!(said.split_whitespace().next(), Some(digest.as_str()));
 }
 
 #[test]
