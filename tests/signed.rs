@@ -13,10 +13,12 @@ use std::sync::LazyLock;
 use common::{Held, PROGRAM, hold_with, plan};
 use tempfile::TempDir;
 use trustroot::ledger::GitLedger;
-use trustroot::seams::{Commit, Head, Ledger, LedgerError};
+use trustroot::seams::{Answer, Commit, Head, Ledger, LedgerError};
+use trustroot::ui::rehearsed::{Deviation, Instead};
 use trustroot_core::beside;
 use trustroot_core::check::{Check, Level};
 use trustroot_core::digest::Digest;
+use trustroot_core::event::{Act, Deed, StepId};
 use trustroot_core::plan::Plan;
 use trustroot_core::record::{Logged, Record};
 use trustroot_core::signature::Portable;
@@ -52,10 +54,11 @@ fn signed(key: &str, namespace: &str, message: &[u8]) -> String {
     std::fs::read_to_string(folder.path().join("message.sig")).unwrap()
 }
 
-/// The real ledger of somebody whose git signs with an SSH key.
+/// The real ledger of somebody whose git signs with an SSH key, as many commits long.
 struct Signing {
     inner: GitLedger,
     key: &'static str,
+    commits: usize,
 }
 
 impl Ledger for Signing {
@@ -64,6 +67,7 @@ impl Ledger for Signing {
     }
 
     fn append(&mut self, commit: &Commit) -> Result<Head, LedgerError> {
+        self.commits = self.commits.saturating_sub(1);
         self.inner.append(commit)
     }
 
@@ -72,7 +76,7 @@ impl Ledger for Signing {
     }
 
     fn ssh_sign(&mut self, namespace: &str, bytes: &[u8]) -> Result<Option<String>, LedgerError> {
-        Ok(Some(signed(self.key, namespace, bytes)))
+        Ok((self.commits > 0).then(|| signed(self.key, namespace, bytes)))
     }
 }
 
@@ -84,7 +88,7 @@ fn plan_of_olga() -> Plan {
 }
 
 fn held_by(key: &'static str) -> Held {
-    hold_with(&plan_of_olga(), Vec::new(), move |inner| Box::new(Signing { inner, key }))
+    hold_with(&plan_of_olga(), Vec::new(), move |inner| Box::new(Signing { inner, key, commits: usize::MAX }))
 }
 
 fn verify(tree: &Tree) -> Report {
@@ -147,7 +151,10 @@ fn a_signature_taken_away_exchanged_or_made_a_link_is_refused() {
         trees.iter().chain([&gone]).for_each(|tree| assert_named(tree, path));
         if i % 9 == 0 {
             let [next, again, link] = trees.map(|tree| refused(&verify(&tree)));
-            assert_eq!(refused(&verify(&gone)), BTreeSet::from([Check::RecordFiles]));
+            // Somebody who signed goes on signing; the first one may have been the last that was not signed.
+            let stopped = (i > 0).then_some(Check::LogSigned);
+            let expected: BTreeSet<Check> = [Check::RecordFiles].into_iter().chain(stopped).collect();
+            assert_eq!(refused(&verify(&gone)), expected);
             assert_eq!(again, BTreeSet::from([Check::RecordFiles]));
             for checks in [next, link] {
                 assert_eq!(checks, BTreeSet::from([Check::RecordFiles, Check::LogSigned]));
@@ -169,7 +176,8 @@ fn a_signature_added_later_is_refused_even_a_valid_one() {
         verify(&tree)
     };
     for logged in followed.iter().step_by(9) {
-        assert_eq!(refused(&with(logged)), BTreeSet::from([Check::RecordFiles]), "{}", logged.event.path());
+        let checks = BTreeSet::from([Check::RecordFiles, Check::LogSigned]);
+        assert_eq!(refused(&with(logged)), checks, "{}", logged.event.path());
     }
     // Nothing follows the newest: whoever has the key can sign it whenever they like.
     assert_eq!(with(last).verdict, Verdict::Consistent);
@@ -234,7 +242,7 @@ fn a_key_that_the_plan_does_not_name_signs_no_event() {
     let said = *other.err().expect("it stopped").downcast::<String>().unwrap();
     assert!(said.contains("SshSign"), "{said}");
     // Where the plan names no key at all, nothing is signed, whatever git is set up for.
-    let held = hold_with(&plan(), Vec::new(), |inner| Box::new(Signing { inner, key: "other" }));
+    let held = hold_with(&plan(), Vec::new(), |inner| Box::new(Signing { inner, key: "other", commits: usize::MAX }));
     let tree = held.tree();
     assert!(tree.keys().all(|path| !path.ends_with(".sig")));
     assert_eq!(verify(&tree).verdict, Verdict::Consistent);
@@ -285,4 +293,69 @@ fn the_printed_line_checks_every_signature_with_ssh_keygen() {
     let signature = signed("other", "trustroot-event", &logged.event.to_canonical());
     by_other.insert(path, Entry::File(signature.into_bytes()));
     assert!(!run(&by_other));
+}
+
+// ------------------------------------------------------------------------------------- whoever signs goes on signing
+
+#[test]
+fn a_log_written_anew_without_signatures_is_refused() {
+    // The forger changes what came after the proposal, which no root signature is over, and has nobody's SSH key.
+    let tree = common::rewritten(&TREE, &HELD.record, |event| {
+        if let Deed::Published { tag } = &mut event.deed {
+            tag.push_str("-x");
+        }
+        true
+    });
+    assert!(tree.keys().filter(|path| path.ends_with(".sig")).count() > 40);
+    let report = verify(&tree);
+    assert_eq!(refused(&report), BTreeSet::from([Check::LogSigned, Check::RecordPages]), "{:?}", report.findings);
+    // From the first event on, nothing is signed: but the root names the events before its proposal.
+    let tree = common::rewritten(&TREE, &HELD.record, |event| {
+        event.checked.clear();
+        true
+    });
+    assert!(tree.keys().all(|path| !path.ends_with(".sig")));
+    assert!(refused(&verify(&tree)).contains(&Check::RootRecord));
+}
+
+#[test]
+fn the_signature_of_the_newest_event_taken_away_is_refused_too() {
+    let last = &RECORD.events.last().unwrap().event;
+    let mut tree = TREE.clone();
+    tree.remove(&beside::path(&HELD.record, last));
+    assert_eq!(refused(&verify(&tree)), BTreeSet::from([Check::LogSigned]));
+    // Nor can the one over the whole record be left out alone.
+    let mut tree = TREE.clone();
+    tree.remove(&beside::record_path(&HELD.record, last));
+    assert_eq!(refused(&verify(&tree)), BTreeSet::from([Check::LogSigned]));
+}
+
+/// A rehearsal whose git signs the first `commits` events and then no more, with this choice of the scribe.
+fn stopped_signing(commits: usize, step: StepId, choice: &str) -> std::thread::Result<Held> {
+    let deviation = Deviation {
+        step,
+        name: "unsigned".to_owned(),
+        nth: 1,
+        instead: Instead::Answer(Answer::One(choice.to_owned())),
+    };
+    let ledger = move |inner| Box::new(Signing { inner, key: "olga", commits }) as Box<dyn Ledger>;
+    std::panic::catch_unwind(|| hold_with(&plan_of_olga(), vec![deviation], ledger))
+}
+
+#[test]
+fn whoever_cannot_sign_any_more_stops_or_has_it_in_the_headline() {
+    let clock = StepId::new(Act::Open, "clock");
+    let said = *stopped_signing(1, clock.clone(), "pause").err().expect("it stopped").downcast::<String>().unwrap();
+    assert!(said.contains("Interrupted"), "{said}");
+    let held = stopped_signing(1, clock, "unsigned").unwrap();
+    let report = verify(&held.tree());
+    assert_eq!(report.verdict, Verdict::Consistent, "{:?}", report.findings);
+    let told: BTreeSet<Check> =
+        report.findings.iter().filter(|finding| finding.level == Level::Warning).map(|finding| finding.check).collect();
+    assert_eq!(told, BTreeSet::from([Check::Exceptions, Check::LogSigned]));
+    assert!(report.headline().contains("1 exception"), "{}", report.headline());
+    // Once exceptions were read back, none can be logged: there is nothing but to stop.
+    let close = StepId::new(Act::Close, "record");
+    let said = *stopped_signing(44, close, "pause").err().expect("it stopped").downcast::<String>().unwrap();
+    assert!(said.contains("Interrupted"), "{said}");
 }

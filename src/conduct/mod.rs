@@ -295,11 +295,13 @@ impl<'a> Conductor<'a> {
         let path = format!("{}/{}", self.dir, event.path());
         let mut files = evidence;
         let key = stand.ceremony.plan.ssh_of(&event.author);
-        if let Some(signature) = self.ssh_sign(key, EVENT_NAMESPACE, &bytes)? {
-            files.insert(beside::path(&self.dir, &event), signature.into_bytes());
+        match self.ssh_sign(key, EVENT_NAMESPACE, &bytes)? {
+            Some(signature) => drop(files.insert(beside::path(&self.dir, &event), signature.into_bytes())),
+            None if must_be_signed(stand, &event) => return self.unsigned(stand, event.step, &event.author),
+            None => {}
         }
         if let (Deed::Closed { .. }, Some(signature)) = (&event.deed, self.ssh_sign(key, RECORD_NAMESPACE, &bytes)?) {
-            files.insert(format!("{path}.record.sig"), signature.into_bytes());
+            files.insert(beside::record_path(&self.dir, &event), signature.into_bytes());
         }
         let message = format!(
             "{}\n\nCeremony: {}\nStep: {}\nEvent: {}\n",
@@ -435,6 +437,14 @@ impl<'a> Conductor<'a> {
         }
         result.ok_or_else(|| Halt::Bug("the audience did not run the work it announced".to_owned()).into())
     }
+}
+
+/// Whether the event would be refused for ever without a signature: its author signed earlier ones, and no exception says
+/// that this ended.
+fn must_be_signed(stand: &Stand, event: &Event) -> bool {
+    beside::signs(&stand.record, &stand.head.tree, &event.author)
+        && !beside::admits_unsigned(&stand.record)
+        && !beside::is_admission(&event.deed)
 }
 
 /// Who acted, and who checked, as stated.

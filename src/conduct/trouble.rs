@@ -107,6 +107,26 @@ impl Conductor<'_> {
         }
     }
 
+    /// The events of `author` were signed so far, and git here is not set up to sign: another machine, or a key that is not at
+    /// hand. Going on unsigned is possible while exceptions can be logged, and stands in the headline for ever.
+    pub(super) fn unsigned(&mut self, stand: &Stand, step: StepId, author: &Handle) -> Result<(), Leave> {
+        let what = format!("Events of {author} were signed with an SSH key so far; git here is not set up to sign.");
+        self.say(Tone::Trouble, what.clone())?;
+        self.say(Tone::Hint, "Set gpg.format to ssh and user.signingkey to the key of the plan, and start again.")?;
+        let mut choices = vec![choice("pause", "stop here, and set it up")];
+        if !stand.ceremony.read_back {
+            choices.push(choice("unsigned", "log an exception, and go on without signatures"));
+        }
+        match self.choose(stand, &step, "unsigned", "How does it go on", choices)?.as_str() {
+            "unsigned" => {
+                let remedy = format!("Events of {author} after this are not signed.");
+                self.log_exception(stand, step, Some(Check::LogSigned), what, remedy)?;
+                Err(Leave::Again)
+            }
+            _ => Err(AudienceError::Interrupted.into()),
+        }
+    }
+
     /// Commits an exception that the scribe approves.
     pub(super) fn log_exception(
         &mut self,

@@ -160,7 +160,7 @@ pub fn rewritten(tree: &Tree, dir: &str, mut change: impl FnMut(&mut Event) -> b
         let bytes = event.to_canonical();
         if Digest::of(&bytes) != logged.digest {
             out.remove(&beside::path(dir, &logged.event));
-            out.remove(&format!("{dir}/{}.record.sig", logged.event.path()));
+            out.remove(&beside::record_path(dir, &logged.event));
         }
         moved.insert(logged.digest, BTreeSet::from([Digest::of(&bytes)]));
         out.insert(format!("{dir}/{}", event.path()), Entry::File(bytes));

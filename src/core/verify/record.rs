@@ -123,7 +123,7 @@ pub(super) fn files(look: &mut Look<'_>, record: &Record) {
         }
         known.insert(beside::path(dir, event));
         if let Deed::Closed { .. } = event.deed {
-            known.insert(format!("{path}.record.sig"));
+            known.insert(beside::record_path(dir, event));
         }
         known.insert(path);
     }
@@ -184,22 +184,18 @@ pub(super) fn is_hex(text: &str, digits: usize) -> bool {
     text.len() == digits && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// SSH signatures beside events: each verifies, or is refused. Those that are missing are told.
+/// SSH signatures beside events: each verifies, or is refused. Those that are missing are told, and somebody who signed goes
+/// on signing: otherwise what was written anew would only have to leave the signatures out.
 pub(super) fn signatures(look: &mut Look<'_>, record: &Record) {
     let mut verified = 0usize;
-    let mut without: BTreeMap<&Handle, (usize, usize)> = BTreeMap::new();
+    let mut authors: BTreeMap<&Handle, Vec<&Event>> = BTreeMap::new();
     for logged in record.events.iter().chain(&record.set_aside) {
         let event = &logged.event;
-        let path = format!("{}/{}", record.dir, event.path());
         let line = record.plan.ssh_of(&event.author);
-        let counts = without.entry(&event.author).or_default();
-        counts.1 += 1;
-        for (suffix, namespace) in [("sig", EVENT_NAMESPACE), ("record.sig", RECORD_NAMESPACE)] {
-            let beside = format!("{path}.{suffix}");
-            let Some(entry) = look.tree.get(&beside) else {
-                counts.0 += usize::from(suffix == "sig");
-                continue;
-            };
+        authors.entry(&event.author).or_default().push(event);
+        let (of_event, of_record) = (beside::path(&record.dir, event), beside::record_path(&record.dir, event));
+        for (beside, namespace) in [(of_event, EVENT_NAMESPACE), (of_record, RECORD_NAMESPACE)] {
+            let Some(entry) = look.tree.get(&beside) else { continue };
             let armour = entry.bytes().and_then(|bytes| core::str::from_utf8(bytes).ok());
             let result = match (line, armour) {
                 (None, _) => Err(format!("the plan names no SSH key for {}", event.author)),
@@ -218,16 +214,9 @@ pub(super) fn signatures(look: &mut Look<'_>, record: &Record) {
             }
         }
     }
-    for (author, (missing, events)) in without {
-        if record.plan.ssh_of(author).is_none() || missing == 0 {
-            continue;
-        }
-        let what = format!(
-            "{missing} of the {events} events of {author}, who has an SSH key in the plan, are stated, not signed"
-        );
-        // Somebody who signs signs everything: one missing signature among many was taken away, or never made.
-        let level = if missing < events { Level::Warning } else { Level::Note };
-        look.find(level, Check::LogSigned, &record.dir, what);
+    authors.retain(|author, _| record.plan.ssh_of(author).is_some());
+    for (author, events) in authors {
+        unsigned(look, record, author, &events);
     }
     if verified > 0 {
         look.checked.push(format!("{}: {verified} SSH signatures over events", record.dir));
@@ -237,6 +226,31 @@ pub(super) fn signatures(look: &mut Look<'_>, record: &Record) {
              proposal; names, and what came after, are stated",
             record.dir
         ));
+    }
+}
+
+/// The events of an author who has an SSH key in the plan, and no signature of theirs beside.
+fn unsigned(look: &mut Look<'_>, record: &Record, author: &Handle, events: &[&Event]) {
+    let is_signed = |event: &&&Event| {
+        // Whoever closes signs twice: the event, and the record for which it stands.
+        let closes = matches!(event.deed, Deed::Closed { .. });
+        look.tree.contains_key(&beside::path(&record.dir, event))
+            && (!closes || look.tree.contains_key(&beside::record_path(&record.dir, event)))
+    };
+    let first = events.iter().filter(is_signed).map(|event| event.n).min();
+    let missing: Vec<&&Event> = events.iter().filter(|event| !is_signed(event)).collect();
+    let stopped = missing.iter().filter(|event| first.is_some_and(|first| event.n > first)).count();
+    let (count, all) = (missing.len(), events.len());
+    if stopped > 0 && !beside::admits_unsigned(record) {
+        let what = format!("{stopped} events of {author} are not signed, and earlier ones of {author} are");
+        look.refuse(Check::LogSigned, &record.dir, what).hint = Some(
+            "somebody wrote them anew, or took the signatures away: ask the author, and compare clones".to_string(),
+        );
+    } else if count > 0 {
+        let what =
+            format!("{count} of the {all} events of {author}, who has an SSH key in the plan, are stated, not signed");
+        let level = if count < all { Level::Warning } else { Level::Note };
+        look.find(level, Check::LogSigned, &record.dir, what);
     }
 }
 
