@@ -443,7 +443,7 @@ impl<'a> Conductor<'a> {
 /// that this ended.
 fn must_be_signed(stand: &Stand, event: &Event) -> bool {
     beside::signs(&stand.record, &stand.head.tree, &event.author)
-        && !beside::admits_unsigned(&stand.record)
+        && !beside::admits_unsigned(&stand.record, &event.author)
         && !beside::is_admission(&event.deed)
 }
 

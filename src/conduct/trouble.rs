@@ -114,7 +114,9 @@ impl Conductor<'_> {
         self.say(Tone::Trouble, what.clone())?;
         self.say(Tone::Hint, "Set gpg.format to ssh and user.signingkey to the key of the plan, and start again.")?;
         let mut choices = vec![choice("pause", "stop here, and set it up")];
-        if !stand.ceremony.read_back {
+        // At a machine of one's own only what concerns oneself is excepted.
+        let own = self.seat.as_ref().is_none_or(|seat| step.holder() == Some(seat.as_str()));
+        if own && !stand.ceremony.read_back {
             choices.push(choice("unsigned", "log an exception, and go on without signatures"));
         }
         match self.choose(stand, &step, "unsigned", "How does it go on", choices)?.as_str() {

@@ -5,7 +5,7 @@
 //! 1. The signature of an event lies at the event's path with `.sig` behind it, and comes with the event, in one commit.
 //! 2. Every event names, for each event it follows, the SHA-256 of the signature beside it; where none lies, it names none.
 //! 3. It names nothing beside an event that it does not follow.
-//! 4. Whoever signed an event signs all that they write after it, unless an exception for LOG-SIGNED stands in the record.
+//! 4. Whoever signed an event signs all that they write after it, unless an exception of theirs for LOG-SIGNED stands in the record.
 //!
 //! What lies beside the newest events is named by nobody yet. Nothing follows the closing event, so this goes for its two
 //! signatures as for the end itself: git's history and an anchor show whether it was cut off.
@@ -37,9 +37,9 @@ pub fn signs(record: &Record, tree: &Tree, author: &Handle) -> bool {
     own.into_iter().any(|logged| tree.contains_key(&path(&record.dir, &logged.event)))
 }
 
-/// Rule 4: whether the record says that events stay unsigned from some point on.
-pub fn admits_unsigned(record: &Record) -> bool {
-    record.events.iter().any(|logged| is_admission(&logged.event.deed))
+/// Rule 4: whether the record says that events of `author` stay unsigned from some point on.
+pub fn admits_unsigned(record: &Record, author: &Handle) -> bool {
+    record.events.iter().any(|logged| logged.event.author == *author && is_admission(&logged.event.deed))
 }
 
 /// Rule 4: whether this is what says it.

@@ -241,7 +241,7 @@ fn unsigned(look: &mut Look<'_>, record: &Record, author: &Handle, events: &[&Ev
     let missing: Vec<&&Event> = events.iter().filter(|event| !is_signed(event)).collect();
     let stopped = missing.iter().filter(|event| first.is_some_and(|first| event.n > first)).count();
     let (count, all) = (missing.len(), events.len());
-    if stopped > 0 && !beside::admits_unsigned(record) {
+    if stopped > 0 && !beside::admits_unsigned(record, author) {
         let what = format!("{stopped} events of {author} are not signed, and earlier ones of {author} are");
         look.refuse(Check::LogSigned, &record.dir, what).hint = Some(
             "somebody wrote them anew, or took the signatures away: ask the author, and compare clones".to_string(),
