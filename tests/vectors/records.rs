@@ -230,6 +230,7 @@ pub(crate) fn vectors() -> Vec<Vector> {
             "by-the-holder",
             last(&|event| {
                 event.author = handle("alice");
+                event.acted = handle("alice");
                 event.n = 1;
             }),
         ),
