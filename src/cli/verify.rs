@@ -22,6 +22,7 @@ use trustroot_core::signature::Portable;
 use trustroot_core::text::escape;
 use trustroot_core::time::Timestamp;
 use trustroot_core::tree::{Entry, Tree};
+use trustroot_core::verify::merges::Merges;
 use trustroot_core::verify::report::{Evidence, Report, findings_json};
 use trustroot_core::verify::roots::{RootsReport, root_number, verify_roots};
 use trustroot_core::verify::trust_root::{History, Options, Past, verify_trust_root};
@@ -143,7 +144,7 @@ pub(super) struct Asked {
 
 /// Verifies the trust root at `path`; also says what was read.
 pub(super) fn trust_root(path: &Path, asked: &Asked) -> Result<(String, Report), Failure> {
-    let Source { place, tree, past, shallow, differences } = Source::read(path)?;
+    let Source { place, tree, past, shallow, differences, merges } = Source::read(path)?;
     let program = program_version();
     let options = Options {
         now: asked.now,
@@ -158,7 +159,7 @@ pub(super) fn trust_root(path: &Path, asked: &Asked) -> Result<(String, Report),
         },
         differences: &differences,
     };
-    Ok((place, verify_trust_root(&tree, &options, &Portable)))
+    Ok((place, verify_trust_root(&tree, &options, &Portable).with_merges(&merges)))
 }
 
 /// The files to verify, and where they are from.
@@ -168,6 +169,7 @@ struct Source {
     past: Option<Vec<Past>>,
     shallow: bool,
     differences: Vec<(String, String)>,
+    merges: Merges,
 }
 
 impl Source {
@@ -182,6 +184,7 @@ impl Source {
                 past: None,
                 shallow: false,
                 differences: Vec::new(),
+                merges: Merges::default(),
             }),
             Err(error) => Err(error.into()),
         }
@@ -211,6 +214,7 @@ impl Source {
             tree: head.tree,
             past: Some(past),
             shallow: reading.is_shallow(),
+            merges: reading.merges()?,
             differences: differences.map(|difference| (difference.path, how(difference.change))).collect(),
         })
     }

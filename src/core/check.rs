@@ -175,6 +175,17 @@ checks! {
     RootRecord = "ROOT-RECORD",
     /// A signature file signs the payload it names, with the key it is named for.
     SigPayload = "SIG-PAYLOAD",
+    // Branches of people who sit elsewhere.
+    /// A holder's branch adds the holder's own events, keys and signatures, and nothing else.
+    BranchForeign = "BRANCH-FOREIGN",
+    /// What was taken from a branch, or given to it, stays in it.
+    BranchRewrite = "BRANCH-REWRITE",
+    /// A key under one name has one set of bytes, and is nobody else's.
+    BranchKey = "BRANCH-KEY",
+    /// What a branch signs is what was proposed.
+    BranchPayload = "BRANCH-PAYLOAD",
+    /// A merge holds what its parents hold, and nothing else.
+    MergeUnion = "MERGE-UNION",
     /// An abandoned ceremony with signatures stands in the record of the next one for that version.
     RivalPossible = "RIVAL-POSSIBLE",
     /// The proposed payload is what plan and record give.

@@ -10,9 +10,11 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod address;
 pub mod attestation;
 pub mod beside;
 pub mod branch;
+pub mod bundle;
 pub mod canonical;
 pub mod chain;
 pub mod check;

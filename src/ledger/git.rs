@@ -14,24 +14,24 @@ use std::path::{Path, PathBuf};
 
 use git2::{ConfigLevel, ErrorCode, IndexEntry, IndexTime, ObjectType, Oid, Repository, RepositoryState};
 use rustix::fs::Stat;
+use trustroot_core::branch::PLANS;
 use trustroot_core::text;
 use trustroot_core::time::Timestamp;
 use trustroot_core::tree::Entry;
 
 use super::lock::Lock;
 use super::read::{Named, Reading, is_name};
+use super::remote::Fetched;
 use super::sign::{Signer, is_set, text_of};
 use super::worktree::Worktree;
 use super::{Budget, TEMPORARY, appearance, io, shown};
-use crate::seams::{Commit, Head, Ledger, LedgerError};
+use crate::seams::{Commit, Head, Ledger, LedgerError, Remote};
 
 /// The file that keeps git from changing any byte, added by the first commit to a branch that has none.
 pub const GITATTRIBUTES: (&str, &[u8]) = (".gitattributes", b"* -text\n");
 
 /// Files of a trust root that a commit may replace. All others are append-only, except people's plans.
 const REPLACEABLE: [&str; 2] = ["root/README.md", "root/timestamp.json"];
-/// Where people edit.
-pub(super) const PLANS: &str = "ceremony/plans/";
 /// How many paths a refusal names.
 const NAMED: usize = 5;
 
@@ -55,6 +55,10 @@ pub struct GitLedger {
     pub(super) reading: Reading,
     identity: Option<Identity>,
     pub(super) state: PathBuf,
+    /// Files that were given as bundles.
+    pub(super) bundles: Vec<PathBuf>,
+    /// What the last fetch could not read or take, until somebody is told.
+    pub(super) fetched: Option<Fetched>,
     /// The newest commit is not, or not whole, in the working tree.
     pub(super) behind: bool,
     cache: RefCell<Option<Head>>,
@@ -86,7 +90,16 @@ impl GitLedger {
         let state = common.join("trustroot");
         make_private(&state)?;
         flush_to_disk(&reading, &state)?;
-        let mut ledger = Self { reading, identity, state, behind: true, cache: RefCell::new(None), _lock: lock };
+        let mut ledger = Self {
+            reading,
+            identity,
+            state,
+            bundles: Vec::new(),
+            fetched: None,
+            behind: true,
+            cache: RefCell::new(None),
+            _lock: lock,
+        };
         ledger.repair()?;
         Ok(ledger)
     }
@@ -129,6 +142,19 @@ impl GitLedger {
 
     // ------------------------------------------------------------------------------------------------------- append
 
+    /// Says, until [`Self::unmark`], that this process is about to move `branch`; and where the working tree comes from, if
+    /// that is no parent of where it goes.
+    pub(super) fn mark(&self, branch: &str, from: Option<Oid>) -> Result<(), LedgerError> {
+        let mark = self.state.join("writing");
+        let from = from.map_or(String::new(), |from| format!("{from}\n"));
+        std::fs::write(&mark, format!("{branch}\n{from}")).map_err(|error| io(&mark, error))
+    }
+
+    pub(super) fn unmark(&self) -> Result<(), LedgerError> {
+        let mark = self.state.join("writing");
+        std::fs::remove_file(&mark).map_err(|error| io(&mark, error))
+    }
+
     /// The branch that is checked out, by its full name.
     pub(super) fn branch(&self) -> Result<String, LedgerError> {
         let repo = &self.reading.repo;
@@ -154,7 +180,11 @@ impl GitLedger {
     }
 
     /// Refuses what must not be committed on top of `parent`.
-    fn check_fit(&self, files: &BTreeMap<&str, &[u8]>, parent: Option<&git2::Commit<'_>>) -> Result<(), LedgerError> {
+    pub(super) fn check_fit(
+        &self,
+        files: &BTreeMap<&str, &[u8]>,
+        parent: Option<&git2::Commit<'_>>,
+    ) -> Result<(), LedgerError> {
         let held = match parent {
             Some(parent) => self.reading.names(parent)?,
             None => BTreeMap::new(),
@@ -195,7 +225,11 @@ impl GitLedger {
     }
 
     /// Writes blobs and trees: `base` with `files` put in.
-    fn write_tree(&self, base: Option<&git2::Tree<'_>>, files: &BTreeMap<&str, &[u8]>) -> Result<Oid, LedgerError> {
+    pub(super) fn write_tree(
+        &self,
+        base: Option<&git2::Tree<'_>>,
+        files: &BTreeMap<&str, &[u8]>,
+    ) -> Result<Oid, LedgerError> {
         let git = |error: git2::Error| self.reading.git(&error);
         let repo = &self.reading.repo;
         let mut builder = repo.treebuilder(base).map_err(git)?;
@@ -224,14 +258,19 @@ impl GitLedger {
     }
 
     /// Writes the commit object, signed if that is set up.
-    fn write_commit(&self, commit: &Commit, tree: Oid, parent: Option<&git2::Commit<'_>>) -> Result<Oid, LedgerError> {
+    pub(super) fn write_commit(
+        &self,
+        message: &str,
+        time: Timestamp,
+        tree: Oid,
+        parents: &[&git2::Commit<'_>],
+    ) -> Result<Oid, LedgerError> {
         let git = |error: git2::Error| self.reading.git(&error);
         let repo = &self.reading.repo;
-        let (who, _) = self.signature(commit.time)?;
+        let (who, _) = self.signature(time)?;
         let tree = repo.find_tree(tree).map_err(git)?;
-        let message = line_ended(&commit.message)?;
-        let parents: Vec<&git2::Commit<'_>> = parent.into_iter().collect();
-        let content = repo.commit_create_buffer(&who, &who, &message, &tree, &parents).map_err(git)?;
+        let message = line_ended(message)?;
+        let content = repo.commit_create_buffer(&who, &who, &message, &tree, parents).map_err(git)?;
         match self.signer(&["commit.gpgsign"])? {
             None => repo.odb().map_err(git)?.write(ObjectType::Commit, &content).map_err(git),
             Some(signer) => {
@@ -243,7 +282,13 @@ impl GitLedger {
     }
 
     /// Moves `branch` from `parent` to `new`, if it still is there.
-    fn move_branch(&self, branch: &str, parent: Option<Oid>, new: Oid, message: &str) -> Result<(), LedgerError> {
+    pub(super) fn move_branch(
+        &self,
+        branch: &str,
+        parent: Option<Oid>,
+        new: Oid,
+        message: &str,
+    ) -> Result<(), LedgerError> {
         let repo = &self.reading.repo;
         let line = format!("trustroot: {}", message.lines().next().unwrap_or_default());
         let moved = match parent {
@@ -287,7 +332,7 @@ impl GitLedger {
         let mut index = self.reading.repo.index().map_err(git)?;
         index.read(true).map_err(git)?;
         for (path, id, stat) in stats {
-            index.add(&index_entry(path, *id, stat.as_ref())).map_err(git)?;
+            index.add(&index_entry(path.as_bytes(), *id, 0o100_644, stat.as_ref())).map_err(git)?;
         }
         index.write().map_err(git)
     }
@@ -374,17 +419,18 @@ impl Ledger for GitLedger {
         }
         self.check_fit(&files, parent.as_ref())?;
         let tree = self.write_tree(base.as_ref(), &files)?;
-        let id = self.write_commit(commit, tree, parent.as_ref())?;
+        let parents: Vec<&git2::Commit<'_>> = parent.iter().collect();
+        let id = self.write_commit(&commit.message, commit.time, tree, &parents)?;
 
-        let mark = self.state.join("writing");
-        std::fs::write(&mark, format!("{branch}\n")).map_err(|error| io(&mark, error))?;
+        self.mark(&branch, None)?;
         let moved = self.move_branch(&branch, found, id, &commit.message);
         let checked_out = moved.and_then(|()| {
             self.check_out(&files).map_err(|error| {
                 self.reading.io(format!("commit {id} is safe, but the working tree could not follow: {error}"))
             })
         });
-        let unmarked = std::fs::remove_file(&mark).map_err(|error| io(&mark, error));
+        let unmarked = self.unmark();
+        drop(parents);
         drop(base);
         drop(parent);
         self.behind = !matches!(checked_out, Ok(()) | Err(LedgerError::Moved { .. } | LedgerError::Busy(_)));
@@ -431,6 +477,10 @@ impl Ledger for GitLedger {
         }
     }
 
+    fn remote(&mut self) -> Option<&mut dyn Remote> {
+        if self.has_remotes() { Some(self) } else { None }
+    }
+
     fn ssh_sign(&mut self, namespace: &str, bytes: &[u8]) -> Result<Option<String>, LedgerError> {
         if self.identity.is_some() {
             return Ok(None);
@@ -468,7 +518,7 @@ fn check_path(path: &str) -> Result<(), LedgerError> {
     Ok(())
 }
 
-fn unfit(path: &str, why: &str) -> LedgerError {
+pub(super) fn unfit(path: &str, why: &str) -> LedgerError {
     LedgerError::Unfit(format!("{}: {why}", text::escape(path)))
 }
 
@@ -476,7 +526,7 @@ fn no_commit() -> String {
     "no commit".to_owned()
 }
 
-fn moved_away(expected: Option<Oid>, found: Option<Oid>) -> LedgerError {
+pub(super) fn moved_away(expected: Option<Oid>, found: Option<Oid>) -> LedgerError {
     let name = |id: Option<Oid>| id.map_or_else(no_commit, |id| id.to_string());
     LedgerError::Moved { expected: name(expected), found: name(found) }
 }
@@ -496,20 +546,20 @@ fn line_ended(message: &str) -> Result<String, LedgerError> {
 /// An entry of the index as git itself would write it, which keeps the low 32 bits of most fields. Without `stat` it says
 /// nothing of the file on disk.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-fn index_entry(path: &str, id: Oid, stat: Option<&Stat>) -> IndexEntry {
+pub(super) fn index_entry(path: &[u8], id: Oid, mode: u32, stat: Option<&Stat>) -> IndexEntry {
     IndexEntry {
         ctime: stat.map_or(IndexTime::new(0, 0), |s| IndexTime::new(s.st_ctime as i32, s.st_ctime_nsec as u32)),
         mtime: stat.map_or(IndexTime::new(0, 0), |s| IndexTime::new(s.st_mtime as i32, s.st_mtime_nsec as u32)),
         dev: stat.map_or(0, |s| s.st_dev as u32),
         ino: stat.map_or(0, |s| s.st_ino as u32),
-        mode: 0o100_644,
+        mode,
         uid: stat.map_or(0, |s| s.st_uid),
         gid: stat.map_or(0, |s| s.st_gid),
         file_size: stat.map_or(0, |s| s.st_size as u32),
         id,
         flags: 0,
         flags_extended: 0,
-        path: path.as_bytes().to_vec(),
+        path: path.to_vec(),
     }
 }
 

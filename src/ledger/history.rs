@@ -16,14 +16,14 @@ use git2::{ObjectType, Odb, Oid, ReferenceType};
 use trustroot_core::time::Timestamp;
 use trustroot_core::verify::history::{Folder, Held, Moment, Move, Past, is_named_like_a_key, is_named_like_metadata};
 
-use super::MAX_FILE;
 use super::read::{MAX_COMMITS, Reading};
+use super::{FETCHED, MAX_FILE};
 use crate::seams::LedgerError;
 
 /// The most bytes of a commit, message included.
 const MAX_COMMIT: usize = 1 << 20;
 /// The most bytes of a tree: some 250,000 entries.
-const MAX_TREE: usize = 8 << 20;
+pub(super) const MAX_TREE: usize = 8 << 20;
 /// The most bytes of a certificate or public key.
 const MAX_KEY: usize = 64 << 10;
 /// The most bytes of all different contents together.
@@ -120,6 +120,9 @@ impl Reading {
         for reference in self.repo.references().map_err(git)? {
             let reference = reference.map_err(git)?;
             let name = String::from_utf8_lossy(reference.name_bytes()).into_owned();
+            if name.starts_with(FETCHED) {
+                continue;
+            }
             // Tags may point to anything.
             let Ok(commit) = reference.peel(ObjectType::Commit) else { continue };
             tips.insert(name.clone(), commit.id());
@@ -160,7 +163,7 @@ impl Reading {
     }
 
     /// That an object is of a kind, and not too large to load.
-    fn measure(&self, odb: &Odb<'_>, id: Oid, kind: ObjectType, most: usize) -> Result<(), LedgerError> {
+    pub(super) fn measure(&self, odb: &Odb<'_>, id: Oid, kind: ObjectType, most: usize) -> Result<(), LedgerError> {
         let (size, found) = odb.read_header(id).map_err(|error| self.missing(id, &error))?;
         if found != kind {
             return Err(self.io(format!("the object {id} is a {found}, where a {kind} is expected")));

@@ -13,16 +13,21 @@
 //! 7. In the working tree what a file names appears before it, and a root last, so that whoever serves `root/` as it lies never
 //!    serves files that do not fit together, also while a commit is being written.
 
+mod carry;
 mod git;
 mod history;
 mod lock;
+mod merge;
 mod read;
+mod remote;
 mod repair;
 mod sign;
+mod steps;
 mod worktree;
 
 pub use git::{GITATTRIBUTES, GitLedger, Identity};
 pub use read::{Change, Difference, Past, Reading, read_all, read_dir};
+pub use remote::clone;
 
 use std::path::Path;
 
@@ -33,6 +38,8 @@ use crate::seams::LedgerError;
 
 /// The folders and the file that belong to a trust root, at the top of its repository.
 const TOPS: [&str; 3] = [".gitattributes", "ceremony", "root"];
+/// Where branches from elsewhere lie until they are taken over.
+const FETCHED: &str = "refs/trustroot/";
 /// The most entries, files and folders together, that are read at once.
 const MAX_ENTRIES: usize = 20_000;
 /// The most entries, folders and files together, that are looked at in all of a history: each counts once for each place

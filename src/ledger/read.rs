@@ -15,7 +15,7 @@ use trustroot_core::text;
 use trustroot_core::tree::{Entry, Tree};
 
 use super::worktree::Worktree;
-use super::{Budget, TOPS, io, shown};
+use super::{Budget, FETCHED, TOPS, io, shown};
 use crate::seams::{Head, LedgerError};
 
 /// The most commits that are walked.
@@ -178,6 +178,10 @@ impl Reading {
         let mut tips: Vec<Oid> = self.head_commit()?.iter().map(git2::Commit::id).collect();
         for reference in self.repo.references().map_err(git)? {
             let reference = reference.map_err(git)?;
+            // What was fetched and not taken over is nobody's history yet.
+            if reference.name_bytes().starts_with(FETCHED.as_bytes()) {
+                continue;
+            }
             match reference.peel(ObjectType::Commit) {
                 Ok(commit) => tips.push(commit.id()),
                 // One that names another which is not there yet, such as `origin/HEAD` of an empty clone.
@@ -193,7 +197,17 @@ impl Reading {
     ///
     /// Walked from object to object, each checked against its id: what git keeps besides to be faster (`commit-graph`)
     /// comes with a prepared clone too, and may leave parents out.
-    fn reached(&self, tips: &[Oid]) -> Result<Vec<Oid>, LedgerError> {
+    pub(super) fn reached(&self, tips: &[Oid]) -> Result<Vec<Oid>, LedgerError> {
+        self.reached_beyond(tips, &HashSet::new(), MAX_COMMITS)
+    }
+
+    /// As [`Self::reached`], without the commits `known`; at most `most`.
+    pub(super) fn reached_beyond(
+        &self,
+        tips: &[Oid],
+        known: &HashSet<Oid>,
+        most: usize,
+    ) -> Result<Vec<Oid>, LedgerError> {
         let mut seen = HashSet::new();
         let mut order = Vec::new();
         let mut open: Vec<(Oid, bool)> = tips.iter().rev().map(|tip| (*tip, false)).collect();
@@ -202,11 +216,11 @@ impl Reading {
                 order.push(id);
                 continue;
             }
-            if !seen.insert(id) {
+            if known.contains(&id) || !seen.insert(id) {
                 continue;
             }
-            if seen.len() > MAX_COMMITS {
-                return Err(LedgerError::Limit(format!("more than {MAX_COMMITS} commits")));
+            if seen.len() > most {
+                return Err(LedgerError::Limit(format!("more than {most} commits")));
             }
             let commit = match self.repo.find_commit(id) {
                 Ok(commit) => commit,
@@ -312,23 +326,32 @@ impl Reading {
 
     /// The files of `commit`, with their bytes.
     pub(super) fn files(&self, commit: &git2::Commit<'_>) -> Result<Head, LedgerError> {
+        Ok(Head { commit: Some(commit.id().to_string()), tree: self.tree_files(commit.tree_id())? })
+    }
+
+    /// The files of the tree with the id `top`, with their bytes.
+    pub(super) fn tree_files(&self, top: Oid) -> Result<Tree, LedgerError> {
         let odb = self.repo.odb().map_err(|error| self.git(&error))?;
         let mut budget = Budget::default();
         let mut tree = Tree::new();
-        for (path, named) in self.names(commit)? {
+        for (path, named) in self.tree_names(top)? {
             let entry = match named {
                 Named::Blob(id) => Entry::File(self.blob(&odb, &path, id, &mut budget)?),
                 Named::Odd(what) => Entry::Odd(what),
             };
             tree.insert(path, entry);
         }
-        Ok(Head { commit: Some(commit.id().to_string()), tree })
+        Ok(tree)
     }
 
     /// The files of `commit`, without their bytes.
     pub(super) fn names(&self, commit: &git2::Commit<'_>) -> Result<BTreeMap<String, Named>, LedgerError> {
+        self.tree_names(commit.tree_id())
+    }
+
+    fn tree_names(&self, top: Oid) -> Result<BTreeMap<String, Named>, LedgerError> {
         let mut names = BTreeMap::new();
-        let top = commit.tree().map_err(|error| self.git(&error))?;
+        let top = self.repo.find_tree(top).map_err(|error| self.git(&error))?;
         self.level(&top, "", 1, &mut Budget::default(), &mut names)?;
         Ok(names)
     }

@@ -13,9 +13,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use git2::{Delta, ErrorCode, Oid};
+use trustroot_core::branch::PLANS;
 use trustroot_core::tree::Entry;
 
-use super::git::{GitLedger, PLANS, blob_id};
+use super::git::{GitLedger, blob_id};
 use super::read::Named;
 use super::worktree::is_temporary;
 use super::{Budget, TOPS, appearance, io};
@@ -35,8 +36,11 @@ impl GitLedger {
     /// # Errors
     /// [`LedgerError::Busy`], [`LedgerError::Dirty`] (nothing was changed then) or [`LedgerError::Io`].
     pub fn repair(&mut self) -> Result<Vec<String>, LedgerError> {
-        self.drop_stale_locks()?;
+        let from = self.drop_stale_locks()?;
         self.branch()?;
+        if let (Some(from), Some(head)) = (from, self.reading.head_commit()?.map(|head| head.id())) {
+            self.carry(from, head)?;
+        }
         let (held, parents) = self.held_and_parents()?;
         let earlier = |path: &str, id: Oid| parents.iter().any(|names| names.get(path) == Some(&Named::Blob(id)));
         let worktree = self.reading.worktree()?;
@@ -87,7 +91,7 @@ impl GitLedger {
         }
 
         for path in temporary {
-            worktree.remove_temporary(&path)?;
+            worktree.remove(&path)?;
         }
         let mut restore: Vec<(String, Oid)> = restore.into_iter().map(|(path, id)| (path.to_owned(), id)).collect();
         restore.sort_by_key(|(path, _)| appearance(path));
@@ -99,6 +103,9 @@ impl GitLedger {
             stats.push((path.as_str(), *id, Some(worktree.put(path, blob.content())?)));
         }
         self.write_index(&stats)?;
+        if from.is_some() {
+            self.unmark()?;
+        }
         self.behind = false;
         Ok(restore.into_iter().map(|(path, _)| path).collect())
     }
@@ -155,12 +162,14 @@ impl GitLedger {
     }
 
     /// Removes lock files of git that our own process left when it was killed. Our mark says which it was about to take
-    /// and when; a lock that is much younger belongs to another git that is at work now.
-    fn drop_stale_locks(&self) -> Result<(), LedgerError> {
+    /// and when; a lock that is much younger belongs to another git that is at work now. Returns the commit that the working
+    /// tree came from, if the mark names one.
+    fn drop_stale_locks(&self) -> Result<Option<Oid>, LedgerError> {
         let mark = self.state.join("writing");
-        let (Ok(said), Ok(marked)) = (std::fs::read_to_string(&mark), modified(&mark)) else { return Ok(()) };
-        let Some(branch) = said.lines().next().filter(|branch| git2::Reference::is_valid_name(branch)) else {
-            return Ok(());
+        let (Ok(said), Ok(marked)) = (std::fs::read_to_string(&mark), modified(&mark)) else { return Ok(None) };
+        let mut lines = said.lines();
+        let Some(branch) = lines.next().filter(|branch| git2::Reference::is_valid_name(branch)) else {
+            return Ok(None);
         };
         let locks = [
             self.reading.repo.commondir().join(format!("{branch}.lock")),
@@ -174,7 +183,12 @@ impl GitLedger {
                 std::fs::remove_file(&lock).map_err(|error| io(&lock, error))?;
             }
         }
-        std::fs::remove_file(&mark).map_err(|error| io(&mark, error))
+        let from = lines.next().filter(|id| id.len() == 40).and_then(|id| Oid::from_str(id).ok());
+        match from {
+            // The mark goes only when the working tree has come along.
+            Some(from) => Ok(Some(from)),
+            None => self.unmark().map(|()| None),
+        }
     }
 }
 

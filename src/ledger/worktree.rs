@@ -204,11 +204,12 @@ impl<'a> Worktree<'a> {
         Ok(rustix::fs::fstat(&file)?)
     }
 
-    /// Removes the temporary file at `path`, which [`Self::walk`] found.
-    pub(super) fn remove_temporary(&self, path: &str) -> Result<(), LedgerError> {
-        self.folder(path)
-            .and_then(|(folder, name)| rustix::fs::unlinkat(&folder, name, AtFlags::empty()))
-            .map_err(|error| io(&self.path.join(path), error))
+    /// Removes the file at `path`, if there is one.
+    pub(super) fn remove(&self, path: &str) -> Result<(), LedgerError> {
+        match self.folder(path).and_then(|(folder, name)| rustix::fs::unlinkat(&folder, name, AtFlags::empty())) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(error) => Err(io(&self.path.join(path), error)),
+        }
     }
 
     /// What git's index keeps about the file at `path`.

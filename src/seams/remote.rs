@@ -4,7 +4,7 @@
 //! [`Remote::merge`] or [`Remote::seat`] took it, and both take only what [`trustroot_core::branch`] found in order. What is
 //! committed here stays committed, whatever becomes of a push.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use trustroot_core::branch::{Addition, Offer};
 use trustroot_core::check::Finding;
@@ -37,7 +37,14 @@ pub trait Remote {
     /// As [`Self::merge`]; [`LedgerError::Unfit`] names what contradicts.
     fn catch_up(&mut self, time: Timestamp) -> Result<Caught, LedgerError>;
 
-    /// For a holder: fetches, and puts the working tree on the holder's own branch for the ceremony in `dir`. It begins where
+    /// For a holder: fetches, and gives the newest commit of the conductor's branch and its files. Nothing is checked out. Also
+    /// gives the sources that could not be read.
+    ///
+    /// # Errors
+    /// [`LedgerError::Unfit`] if two sources have states of it that parted.
+    fn conductor(&mut self) -> Result<(Head, Vec<(String, RemoteError)>), LedgerError>;
+
+    /// For a holder: fetches (unless [`Self::conductor`] just did), and puts the working tree on the holder's own branch for the ceremony in `dir`. It begins where
     /// the conductor's branch is, as fetched; it goes on from where it was left, here or at a remote; and where the
     /// conductor's branch moved on since, that is taken in, by a fast-forward or one merge commit.
     ///
@@ -127,8 +134,9 @@ pub enum PushOutcome {
     UpToDate,
     /// The remote has it now.
     Done,
-    /// Somebody had pushed to the holder's own branch; that was taken in first, and then the push worked.
-    AfterCatchingUp,
+    /// Somebody had pushed to the holder's own branch in the meantime. That was fetched, nothing contradicted, and then the
+    /// push worked.
+    AfterFetching,
 }
 
 /// What went wrong on the way to or from elsewhere. Every text in it is escaped, and without credentials.
@@ -252,8 +260,8 @@ pub enum RemoteError {
         missing: String,
     },
     /// A folder that a clone was to go into is there.
-    #[error("{} is there already", .0.display())]
-    Occupied(PathBuf),
+    #[error("{0} is there already")]
+    Occupied(String),
     /// Anything else that git said.
     #[error("git could not {what} {remote}: {said}")]
     Git {

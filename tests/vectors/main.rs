@@ -10,6 +10,7 @@
 //! 4. Every check has a vector that fails and one that passes, or stands in [`ELSEWHERE`] with the test that shows both.
 
 mod attestations;
+mod branches;
 mod claims;
 mod make;
 mod metadata;
@@ -70,6 +71,8 @@ pub(crate) enum Kind {
     Event,
     /// The reader of a record, and the replay.
     Record,
+    /// The judge of alice's branch; see [`branches`].
+    Branch,
     /// The collector of signatures over [`metadata::signed_payload`].
     Signature,
     /// The examiner of attestations: key 1, [`attestations::SERIAL`], slot 9c, firmware from 5.7.4, a rehearsal.
@@ -107,6 +110,7 @@ impl Kind {
             Self::FrozenPlan => ("frozen plan", "json"),
             Self::Event => ("event", "json"),
             Self::Record => ("record", "json"),
+            Self::Branch => ("branch of a holder", "json"),
             Self::Signature => ("signature file", "json"),
             Self::Attestation => ("attestation", "pem"),
             Self::OldAttestation => ("attestation, firmware from 4.3.5", "pem"),
@@ -149,6 +153,7 @@ fn all() -> Vec<Vector> {
         records::vectors(),
         attestations::vectors(),
         claims::vectors(),
+        branches::vectors(),
     ]
     .into_iter()
     .flatten()
@@ -264,6 +269,7 @@ fn judge(kind: Kind, bytes: &[u8]) -> Vec<Finding> {
             Event::from_bytes(bytes).err().map(|error| refused(error.to_string())).into_iter().collect()
         }
         Kind::Record => read_record(bytes),
+        Kind::Branch => branches::findings(bytes),
         Kind::Signature => read_signature(bytes),
         Kind::Attestation => attestation(bytes, (5, 7, 4), true, &[]),
         Kind::OldAttestation => attestation(bytes, (4, 3, 5), true, &[]),
@@ -385,6 +391,7 @@ const ELSEWHERE: &[(Check, &str, &str)] = &[
     (Check::RootFiles, "tests/verify.rs", "the_other_form_of_a_signature_in_the_root_is_refused"),
     (Check::RootRecord, "tests/verify.rs", "attestations_of_others_are_refused"),
     (Check::PlanQuorumOld, "tests/years.rs", "whether_the_old_threshold_can_be_met_is_known_beforehand"),
+    (Check::MergeUnion, "tests/remotes.rs", "a_merge_that_is_no_union_is_found"),
     (Check::RivalPossible, "tests/years.rs", "an_abandoned_root_stays_in_sight_and_must_be_admitted"),
     (Check::ProposalBuilt, "tests/verify.rs", "attestations_of_others_are_refused"),
     (Check::Rehearsal, "tests/verify.rs", "a_rehearsal_is_verified_only_as_one"),

@@ -14,7 +14,7 @@ use trustroot_core::text::Handle;
 use super::make::{key, now, replaced};
 use super::{Kind, Vector, fails, passes, plans};
 
-fn handle(text: &str) -> Handle {
+pub(crate) fn handle(text: &str) -> Handle {
     Handle::new(text).unwrap()
 }
 
@@ -23,29 +23,40 @@ pub(crate) fn plan() -> Plan {
     Plan::from_toml(&plans::plan(true)).unwrap()
 }
 
-/// What was done until alice had her key, before the events are linked.
-fn deeds() -> Vec<(StepId, Deed)> {
-    let (alice, serial) = (handle("alice"), 90_000_001.into());
-    let token = TokenFacts {
+/// Alice's token.
+pub(crate) fn token() -> TokenFacts {
+    TokenFacts {
         kind: TokenKind::Virtual,
-        serial,
+        serial: 90_000_001.into(),
         model: "virtual YubiKey (REHEARSAL)".to_owned(),
         firmware: "5.7.4".to_owned(),
         label: None,
-    };
+    }
+}
+
+/// What was done at the opening, before the events are linked.
+pub(crate) fn opening() -> Vec<(StepId, Deed)> {
     let present = ["alice", "bob", "carol", "olga", "peter", "quinn"].map(handle).into();
-    let of_alice = |what| StepId::of(Act::Keys, &handle("alice"), what);
-    let fingerprint = key(1).public().fingerprint();
     let program = "trustroot 0.1.0".to_owned();
     vec![
         (StepId::new(Act::Open, "roll"), Deed::Roll { present, earlier: BTreeMap::new() }),
         (StepId::new(Act::Open, "clock"), Deed::Clock { heard: "09:00".to_owned(), source: "the wall".to_owned() }),
         (StepId::new(Act::Open, "read"), Deed::Read { program, program_digest: None, listener: handle("peter") }),
-        (of_alice("token"), Deed::Token { holder: alice.clone(), token }),
+    ]
+}
+
+/// What was done until alice had her key, before the events are linked.
+fn deeds() -> Vec<(StepId, Deed)> {
+    let (alice, serial) = (handle("alice"), 90_000_001.into());
+    let of_alice = |what| StepId::of(Act::Keys, &handle("alice"), what);
+    let fingerprint = key(1).public().fingerprint();
+    let of_keys = vec![
+        (of_alice("token"), Deed::Token { holder: alice.clone(), token: token() }),
         (of_alice("provision"), Deed::Provisioned { holder: alice.clone(), serial }),
         (of_alice("generate"), Deed::GenerateIntent { holder: alice.clone(), serial, slot: "9c".to_owned() }),
         (of_alice("generate"), Deed::Generated { holder: alice, serial, fingerprint }),
-    ]
+    ];
+    opening().into_iter().chain(of_keys).collect()
 }
 
 /// A record under way, as files and as events that `change` may alter before each is linked to the one before it.

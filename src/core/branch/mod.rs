@@ -13,8 +13,12 @@
 //! 6. Nothing that came too late is taken: no keys after the proposal, no signatures after the assembly. Otherwise the order
 //!    of arrival would matter.
 
+mod judge;
+mod onward;
 mod place;
 
+pub use judge::{judge, union};
+pub use onward::{Onward, PLANS, is_kept, onward, whole};
 pub use place::Place;
 
 use crate::text::Handle;
@@ -78,7 +82,7 @@ pub struct Change {
 }
 
 /// What was done to a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ChangeKind {
     /// It is new.
     Added,

@@ -5,6 +5,7 @@ mod equivalents;
 pub mod history;
 mod keys;
 mod look;
+pub mod merges;
 mod names;
 mod proofs;
 mod proposed;
