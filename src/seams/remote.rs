@@ -136,7 +136,7 @@ pub enum PushOutcome {
     Done,
     /// Somebody had pushed to the holder's own branch in the meantime. That was fetched, nothing contradicted, and then the
     /// push worked.
-    AfterFetching,
+    AfterCatchingUp,
 }
 
 /// What went wrong on the way to or from elsewhere. Every text in it is escaped, and without credentials.

@@ -51,7 +51,7 @@ impl GitLedger {
         match (self.commit_at(&branch), there) {
             (Some(here), Some(there)) if self.contains(there, here)? => Ok(PushOutcome::UpToDate),
             (Some(here), Some(there)) if self.contains(here, there)? => {
-                self.push_once(name, &branch, tag).map(|_| PushOutcome::AfterFetching)
+                self.push_once(name, &branch, tag).map(|_| PushOutcome::AfterCatchingUp)
             }
             _ => first,
         }
