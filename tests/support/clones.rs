@@ -256,7 +256,7 @@ impl Desk {
         let mut present: BTreeSet<Handle> = plan.holders.iter().map(|holder| holder.handle.clone()).collect();
         present.extend(plan.people.iter().map(|person| person.handle.clone()));
         let one = |what| StepId::new(Act::Open, what);
-        self.act(one("roll"), Deed::Roll { present }, BTreeMap::new());
+        self.act(one("roll"), Deed::Roll { present, earlier: BTreeMap::new() }, BTreeMap::new());
         let (heard, source) = ("09:00".to_owned(), "the wall".to_owned());
         self.act(one("clock"), Deed::Clock { heard, source }, BTreeMap::new());
         let listener = plan.seats.scribe.clone();
