@@ -3,6 +3,7 @@
 #[path = "support/stage.rs"]
 mod stage;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -60,35 +61,34 @@ fn killed_at_any_moment_the_same_command_ends_in_the_same_bytes() {
 
 /// At each place where the program waits for a disk, the system kills it before the disk has answered.
 ///
-/// One place in [`STRIDE`] is tried, and since the places of a step are fewer than the steps times that, each kind of place
-/// is met. `TRUSTROOT_KILL_STRIDE=1` tries every single one.
+/// One place in [`STRIDE`] is tried, and of each kind of file the first and the last. `TRUSTROOT_KILL_STRIDE=1` tries every
+/// single one.
 #[cfg(target_os = "linux")]
 #[test]
 fn killed_while_it_waits_for_the_disk_the_same_command_ends_in_the_same_bytes() {
     let stride = std::env::var("TRUSTROOT_KILL_STRIDE").map_or(STRIDE, |stride| stride.parse().unwrap());
     let folder = stage::folder();
     let whole = folder.path().join("whole");
-    assert!(rehearse_with(&whole, "1").status().unwrap().success());
+    let waits = waits(&folder.path().join("trace"), &whole);
     let expected = commit(&whole);
 
-    let next = std::sync::atomic::AtomicUsize::new(0);
-    let killed = std::sync::atomic::AtomicUsize::new(0);
+    let mut kinds: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
+    for (i, kind) in waits.iter().enumerate() {
+        kinds.entry(kind).or_insert((i + 1, i + 1)).1 = i + 1;
+    }
+    assert!(kinds.contains_key(".git/refs/tags/.lock") && kinds.len() > 15, "{kinds:?}");
+    let mut places: BTreeSet<usize> = (1..=waits.len()).step_by(stride).collect();
+    places.extend(kinds.values().flat_map(|(first, last)| [*first, *last]));
+    assert!(waits.len() > 100, "a ceremony waits for the disk more often than {} times", waits.len());
+
+    let places = std::sync::Mutex::new(places);
     let try_all = || {
         loop {
-            let at = 1 + stride * next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            let Some(at) = places.lock().unwrap().pop_first() else { return };
             let dir = folder.path().join(format!("synced-{at}"));
-            let mut traced = Command::new("strace");
-            traced.args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=fsync,fdatasync", "-e"]);
-            traced.arg(format!("inject=fsync,fdatasync:signal=SIGKILL:when={at}")).arg("--");
-            let command = rehearse_with(&dir, "1");
-            traced.arg(command.get_program()).args(command.get_args());
-            traced.env_clear().env("HOME", folder.path()).env("PATH", std::env::var_os("PATH").unwrap());
-            traced.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-            if traced.status().expect("strace is not installed").success() {
-                assert_eq!(commit(&dir), expected);
-                return;
-            }
-            killed.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            let mut traced =
+                traced(Path::new("/dev/null"), &format!("inject=fsync,fdatasync:signal=SIGKILL:when={at}"), &dir);
+            assert!(!traced.status().unwrap().success(), "it was not killed at fsync {at}");
             if !is_over(&dir) {
                 let output = rehearse_with(&dir, "1").stderr(Stdio::piped()).output().unwrap();
                 let said = String::from_utf8_lossy(&output.stderr);
@@ -103,13 +103,42 @@ fn killed_while_it_waits_for_the_disk_the_same_command_ends_in_the_same_bytes() 
             scope.spawn(try_all);
         }
     });
-    let killed = killed.into_inner();
-    assert!(killed * stride > 100, "a ceremony waits for the disk more often than {killed} times {stride}");
 }
 
 /// Of so many places one is tried; it shares no factor with the number of places in a step.
 #[cfg(target_os = "linux")]
 const STRIDE: usize = 13;
+
+/// The rehearsal under `strace`, which notes what it waits for the disk with in `notes` and does as `inject` says.
+#[cfg(target_os = "linux")]
+fn traced(notes: &Path, inject: &str, dir: &Path) -> Command {
+    let mut traced = Command::new("strace");
+    traced.args(["-f", "-qq", "-y", "-e", "trace=fsync,fdatasync", "-e", inject, "-o"]).arg(notes).arg("--");
+    let command = rehearse_with(dir, "1");
+    traced.arg(command.get_program()).args(command.get_args());
+    traced.env_clear().env("HOME", dir.parent().unwrap()).env("PATH", std::env::var_os("PATH").unwrap());
+    traced.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    traced
+}
+
+/// Every wait for the disk of a whole rehearsal in `dir`, in order: the folder of the file from the repository's top, without
+/// what names one object, key or payload, and how the file's name ends.
+#[cfg(target_os = "linux")]
+fn waits(notes: &Path, dir: &Path) -> Vec<String> {
+    // It says nothing about signals, and nothing is injected.
+    assert!(traced(notes, "signal=none", dir).status().expect("strace is not installed").success());
+    let text = std::fs::read_to_string(notes).unwrap();
+    let path = |line: &str| Some(line.split_once('<')?.1.split_once('>')?.0.to_owned());
+    let kind = |path: String| {
+        let inside = path.strip_prefix(dir.to_str().unwrap()).unwrap_or_default().trim_start_matches('/');
+        let (folder, name) = inside.rsplit_once('/').unwrap_or(("", inside));
+        let end = name.rfind('.').map_or("", |at| &name[at..]);
+        let whose = |part: &&str| !part.contains('-') && !part.starts_with("tmp_");
+        let folder: Vec<&str> = folder.split('/').filter(whose).collect();
+        format!("{}/{end}", folder.join("/"))
+    };
+    text.lines().filter(|line| line.contains("sync(")).filter_map(path).map(kind).collect()
+}
 
 /// Whether the second kill came after the end: then the command refuses, because the rehearsal is over.
 fn is_over(dir: &Path) -> bool {

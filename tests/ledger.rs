@@ -604,6 +604,12 @@ fn the_locks_of_a_killed_process_are_removed_and_no_others() {
     place.assert_sound();
     drop(ledger);
 
+    fs::write(dot_git.join("trustroot/writing"), "refs/tags/one\n").unwrap();
+    fs::write(dot_git.join("refs/tags/one.lock"), "").unwrap();
+    place.open().unwrap().tag("one", "m", at(5)).unwrap();
+    place.assert_sound();
+    assert!(!dot_git.join("trustroot/writing").exists());
+
     fs::write(dot_git.join("trustroot/writing"), "refs/heads/main\n").unwrap();
     let lock = fs::File::create(dot_git.join("index.lock")).unwrap();
     lock.set_modified(std::time::SystemTime::now() + std::time::Duration::from_secs(60)).unwrap();

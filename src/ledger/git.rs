@@ -142,12 +142,12 @@ impl GitLedger {
 
     // ------------------------------------------------------------------------------------------------------- append
 
-    /// Says, until [`Self::unmark`], that this process is about to move `branch`; and where the working tree comes from, if
-    /// that is no parent of where it goes.
-    pub(super) fn mark(&self, branch: &str, from: Option<Oid>) -> Result<(), LedgerError> {
+    /// Says, until [`Self::unmark`], that this process is about to write `reference`, a branch or a tag; and where the working
+    /// tree comes from, if that is no parent of where it goes.
+    pub(super) fn mark(&self, reference: &str, from: Option<Oid>) -> Result<(), LedgerError> {
         let mark = self.state.join("writing");
         let from = from.map_or(String::new(), |from| format!("{from}\n"));
-        std::fs::write(&mark, format!("{branch}\n{from}")).map_err(|error| io(&mark, error))
+        std::fs::write(&mark, format!("{reference}\n{from}")).map_err(|error| io(&mark, error))
     }
 
     pub(super) fn unmark(&self) -> Result<(), LedgerError> {
@@ -470,11 +470,14 @@ impl Ledger for GitLedger {
         }
         let odb = self.reading.repo.odb().map_err(git)?;
         let id = odb.write(ObjectType::Tag, content.as_bytes()).map_err(git)?;
-        match self.reading.repo.reference(&reference, id, false, "") {
+        self.mark(&reference, None)?;
+        let tagged = match self.reading.repo.reference(&reference, id, false, "") {
             Ok(_) => Ok(()),
             Err(error) if error.code() == ErrorCode::Exists => taken().map(|_| ()),
             Err(error) => Err(git(error)),
-        }
+        };
+        let unmarked = self.unmark();
+        tagged.and(unmarked)
     }
 
     fn remote(&mut self) -> Option<&mut dyn Remote> {
