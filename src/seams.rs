@@ -23,8 +23,8 @@ use trustroot_core::twin::Twin;
 use zeroize::Zeroizing;
 
 pub use tokens::{
-    AttestationFiles, EmptySlot, NewSecrets, PinReset, Pkcs11Wanted, SlotState, Token, TokenError, TokenState, Tokens,
-    Tries, Wanted,
+    AttestationFiles, EmptySlot, Glance, NewSecrets, PinReset, Pkcs11Wanted, SlotState, Token, TokenError, TokenState,
+    Tokens, Tries, Wanted,
 };
 
 // ---------------------------------------------------------------------------------------------------------- secrets
@@ -135,6 +135,16 @@ pub trait Audience {
     /// # Errors
     /// See [`AudienceError`].
     fn ask(&mut self, question: &Question) -> Result<Answer, AudienceError>;
+
+    /// Asks for something to be done ([`Form::Ready`]), and looks a few times a second whether it is: `is_done` says so, and
+    /// then nobody has to answer. An audience that cannot look while it asks only asks.
+    ///
+    /// # Errors
+    /// See [`AudienceError`].
+    fn ask_or_see(&mut self, question: &Question, is_done: &mut dyn FnMut() -> bool) -> Result<Answer, AudienceError> {
+        let _ = is_done;
+        self.ask(question)
+    }
 
     /// Asks for a secret, which is never shown. With `repeat` it is typed twice.
     ///

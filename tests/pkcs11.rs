@@ -53,7 +53,7 @@ fn with_tokens(test: &str, labels: &[&str], body: impl FnOnce(&Path)) {
         return body(Path::new(&folder));
     }
     let folder = tempfile::tempdir().unwrap();
-    let conf = softhsm::tokens(folder.path(), labels, PIN);
+    let conf = softhsm::tokens(folder.path(), &labels.iter().map(|label| (*label, PIN)).collect::<Vec<_>>());
     let mut again = Command::new(std::env::current_exe().unwrap());
     again.args(["--exact", test, "--nocapture", "--test-threads=1"]);
     again.env("SOFTHSM2_CONF", &conf).env("TRUSTROOT_TEST_TOKENS", folder.path());
@@ -336,7 +336,8 @@ fn one_ceremony_mixes_kinds_and_shows_which_keys_are_claimed() {
 
         let report = report(&tree);
         assert_eq!((refusals(&report), report.verdict), (Vec::new(), Verdict::Consistent));
-        let evidence: Vec<_> = report.facts.holders.iter().map(|h| (h.handle.as_str(), h.evidence, h.signed)).collect();
+        let evidence: Vec<_> =
+            report.facts.holders.iter().map(|h| (h.handle.as_str(), h.proof.evidence, h.signed)).collect();
         let claimed = Evidence::Claimed;
         assert_eq!(evidence, [("alice", Evidence::Attested, true), ("bob", claimed, true), ("carol", claimed, true)]);
         let headline = report.caveats.join("; ");
@@ -461,14 +462,9 @@ fn a_wrong_pin_is_asked_for_again_and_a_stop_goes_on_where_it_was() {
 fn a_key_that_was_there_is_taken_only_if_the_plan_names_it_and_it_was_never_elsewhere() {
     let test = "a_key_that_was_there_is_taken_only_if_the_plan_names_it_and_it_was_never_elsewhere";
     with_tokens(test, &["bob", "carol"], |folder| {
-        let tool = |label: &str, more: &[&str]| {
-            let mut tool = Command::new("pkcs11-tool");
-            tool.args(["--module", module(), "--token-label", label, "--login", "--pin", PIN, "--label", "old key"]);
-            let made = tool.args(more).output().expect("pkcs11-tool is there");
-            assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-        };
         let generate = ["--keypairgen", "--key-type", "EC:prime256v1", "--usage-sign", "--sensitive"];
-        tool("carol", &[&generate[..], &["--id", "0a0b"]].concat());
+        let named = ["--label", "old key", "--id", "0a0b"];
+        softhsm::tool(&folder.join("softhsm2.conf"), ("carol", PIN), &[&generate[..], &named].concat());
         let stage = Stage::new(folder, plan("label = \"carol\", key = \"0a0b\""));
         assert_eq!(stage.run(pins(&["bob", "carol"])).unwrap(), Ending::Closed);
         let report = report(&stage.tree());

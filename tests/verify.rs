@@ -58,7 +58,7 @@ fn a_rehearsal_is_consistent() {
     assert_eq!(report.verdict, Verdict::Consistent);
     assert!(report.findings.iter().all(|finding| finding.level == Level::Note), "{:?}", report.findings);
     assert_eq!(report.headline(), "REHEARSAL, nothing here is to be trusted: CONSISTENT, IDENTITY NOT CHECKED");
-    assert!(report.facts.holders.iter().all(|holder| holder.evidence == Evidence::Attested && holder.signed));
+    assert!(report.facts.holders.iter().all(|holder| holder.proof.evidence == Evidence::Attested && holder.signed));
     assert_eq!(report.facts.holders.len(), 5);
 }
 

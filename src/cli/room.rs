@@ -20,7 +20,9 @@ use super::{ceremony, program_version};
 use crate::conduct::{Conductor, Ending, Halt, Program, Room};
 use crate::judge::ToughClient;
 use crate::ledger::GitLedger;
-use crate::seams::{Audience, Clock, Entropy, Judge, Ledger as _, OnlineKey, Token, TokenError, Tokens, Wanted};
+use crate::seams::{
+    Audience, Clock, Entropy, Glance, Judge, Ledger as _, OnlineKey, Token, TokenError, Tokens, Wanted,
+};
 use crate::token::{
     FileKey, Pkcs11OnlineKey, Pkcs11Tokens, SeededThrowAwayKeys, VirtualTokens, no_core_dumps, write_rehearsal_key,
 };
@@ -184,6 +186,14 @@ impl Tokens for EveryKind {
             (TokenKind::Yubikey, _) => crate::token::piv::YubikeyTokens.open(wanted),
             (TokenKind::Pkcs11, _) => self.modules.open(wanted),
             (kind, _) => Err(TokenError::Refused(format!("this build cannot talk to a {} here", kind_name(kind)))),
+        }
+    }
+
+    fn glance(&mut self, wanted: &Wanted) -> Option<Glance> {
+        match wanted.kind {
+            #[cfg(feature = "piv")]
+            TokenKind::Yubikey => crate::token::piv::YubikeyTokens.glance(wanted),
+            _ => None,
         }
     }
 }

@@ -23,7 +23,7 @@ use trustroot_core::text::escape;
 use trustroot_core::time::Timestamp;
 use trustroot_core::tree::{Entry, Tree};
 use trustroot_core::verify::merges::Merges;
-use trustroot_core::verify::report::{Evidence, Report, findings_json};
+use trustroot_core::verify::report::{Report, findings_json};
 use trustroot_core::verify::roots::{RootsReport, root_number, verify_roots};
 use trustroot_core::verify::trust_root::{History, Options, Past, verify_trust_root};
 use trustroot_core::words;
@@ -473,13 +473,9 @@ fn as_text(place: &str, now: Timestamp, report: &Report) -> String {
         for holder in facts.holders.iter().filter(|holder| holder.record == record.dir) {
             let key = holder.fingerprint.map_or("no key".to_owned(), |digest| digest.short());
             let token = holder.serial.map_or(String::new(), |serial| format!(", token {serial}"));
-            let attested = match holder.evidence {
-                Evidence::Attested => ", attested",
-                Evidence::Claimed => ", CLAIMED by its PKCS#11 module, not attested",
-                Evidence::Nothing => ", NOT ATTESTED",
-            };
+            let worth = holder.worth();
             let signed = if holder.signed { ", signed" } else { ", not signed" };
-            let said = if holder.fingerprint.is_some() { format!("{token}{attested}{signed}") } else { String::new() };
+            let said = if holder.fingerprint.is_some() { format!("{token}, {worth}{signed}") } else { String::new() };
             out.push_str(&format!("  {:<12} {key}{said}  {}\n", holder.handle, holder.name));
         }
     }

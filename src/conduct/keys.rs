@@ -14,8 +14,8 @@ use trustroot_core::seat::HEARERS;
 use trustroot_core::step::Step;
 use trustroot_core::text::Handle;
 
-use super::{Conductor, Halt, Hands, Leave, Sitting, Stand, WordsAsked};
-use crate::seams::{EmptySlot, Form, NewSecrets, Pin, PinReset, Question, SlotState, TokenError, Tone, Wanted};
+use super::{Conductor, Halt, Hands, Leave, Stand, WordsAsked};
+use crate::seams::{EmptySlot, Form, NewSecrets, Pin, PinReset, Question, SlotState, TokenError, Tone};
 
 /// The signing slot.
 const SLOT: &str = "9c";
@@ -279,63 +279,6 @@ impl Conductor<'_> {
             return Hands::of(holder, []);
         }
         Hands::of(holder, [stand.ceremony.plan.seats.scribe.clone()].into_iter().filter(|scribe| scribe != holder))
-    }
-
-    /// Opens the holder's token if it is not open already, without asking first: it was plugged in at an earlier step of
-    /// the sitting. After a restart the holder is asked.
-    fn plug_in_again(&mut self, step: &Step, stand: &Stand, holder: &Handle) -> Result<(), Leave> {
-        if self.sitting.is_none() { self.plug_in(step, stand, holder, false) } else { Ok(()) }
-    }
-
-    /// Asks for the token, and opens it by the serial that plan or record name. With `old` it is the one of the key that
-    /// leaves.
-    pub(super) fn plug_in(&mut self, step: &Step, stand: &Stand, holder: &Handle, old: bool) -> Result<(), Leave> {
-        self.sitting = None;
-        let ceremony = &stand.ceremony;
-        let Some(planned) = ceremony.planned_token(holder, old) else {
-            return Err(Halt::Bug(format!("{holder} is not in the plan")).into());
-        };
-        let state = if old { ceremony.old.get(holder) } else { ceremony.holders.get(holder) };
-        let known = state.and_then(|state| state.token.as_ref()).map(|token| token.serial);
-        let pkcs11 = self.behind_module(stand, holder, old);
-        let wanted = Wanted { holder: holder.clone(), kind: planned.kind, serial: known.or(planned.serial), pkcs11 };
-        let serial = wanted.serial.map_or(String::new(), |serial| format!(" with serial {serial}"));
-        let prompt = match planned.kind {
-            TokenKind::Virtual => format!("Press Enter to plug in the virtual token{serial}"),
-            TokenKind::Pkcs11 => {
-                let label = planned.label.as_ref().map_or(String::new(), |label| format!(" \"{label}\""));
-                format!("Connect the PKCS#11 token{label}{serial}, and press Enter when it is ready")
-            }
-            kind => format!("Plug in the {}{serial}, and wait for its light", script::kind_name(kind)),
-        };
-        let question = Question {
-            step: step.id(),
-            act: step.act(),
-            name: "plug-in",
-            who: holder.clone(),
-            prompt: prompt.into(),
-            form: Form::Ready,
-            affirms: None,
-        };
-        self.ask(stand, &question)?;
-        loop {
-            match self.room.tokens.open(&wanted) {
-                Ok(token) => {
-                    self.sitting = Some(Sitting { holder: holder.clone(), token, pin: None });
-                    return Ok(());
-                }
-                // A real token that is not there yet, or another one, is nobody's exception: it is said what the readers say,
-                // and asked again for as long as it takes. The one key press leads out.
-                Err(error @ (TokenError::Unready { .. } | TokenError::Wrong { .. }))
-                    if wanted.kind != TokenKind::Virtual =>
-                {
-                    self.say(Tone::Trouble, format!("{error}."))?;
-                    self.say(Tone::Hint, format!("{}.", error.hint()))?;
-                    self.ask(stand, &question)?;
-                }
-                Err(error) => return self.token_trouble(stand, step, holder, error),
-            }
-        }
     }
 
     /// A new PIN, or a new PUK that is not the PIN.

@@ -10,6 +10,7 @@
 mod apart;
 mod claims;
 mod finish;
+mod insertion;
 mod keys;
 mod opening;
 mod propose;

@@ -1,5 +1,7 @@
 //! Signing tokens: where they are found, what can be asked of one, and what may go wrong.
 
+use std::collections::BTreeMap;
+
 use trustroot_core::claim::Claim;
 use trustroot_core::event::TokenFacts;
 use trustroot_core::key::PublicKey;
@@ -17,6 +19,27 @@ pub trait Tokens {
     /// # Errors
     /// [`TokenError::Absent`] and [`TokenError::Wrong`] name what was found instead.
     fn open(&mut self, wanted: &Wanted) -> Result<Box<dyn Token>, TokenError>;
+
+    /// What can be seen of the places for such a token without touching one: when it changes, [`Self::open`] may find
+    /// another. Nothing where no place can be watched.
+    fn glance(&mut self, wanted: &Wanted) -> Option<Glance> {
+        let _ = wanted;
+        None
+    }
+}
+
+/// The places for tokens as they look from outside.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Glance {
+    /// By name: whether something is in it, and how often that changed.
+    pub places: BTreeMap<String, (bool, u32)>,
+}
+
+impl Glance {
+    /// In how many places something is.
+    pub fn occupied(&self) -> usize {
+        self.places.values().filter(|(is_occupied, _)| *is_occupied).count()
+    }
 }
 
 /// The token that is looked for: whose it is, what the plan says of it, and what the record already knows.

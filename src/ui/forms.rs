@@ -12,6 +12,9 @@ use trustroot_core::text::escape;
 /// The most bytes that a typed line may have.
 const LONGEST: usize = 1_000;
 
+/// The same as [`expects`] of what is seen when it comes.
+pub(super) const SEEN: &str = "nothing, it is seen when it is there; Enter looks now";
+
 /// What the line that follows the prompt says about the answer.
 pub(super) fn expects(form: &Form) -> String {
     let or_nothing = |optional: &bool| if *optional { "; Enter alone for none" } else { "" };

@@ -131,6 +131,13 @@ impl<A: Audience> Audience for Recorder<A> {
         answer
     }
 
+    fn ask_or_see(&mut self, question: &Question, is_done: &mut dyn FnMut() -> bool) -> Result<Answer, AudienceError> {
+        self.transcript.asked(question);
+        let answer = self.inner.ask_or_see(question, is_done);
+        self.transcript.answered(&answer, written);
+        answer
+    }
+
     fn secret(&mut self, question: &Question, repeat: bool) -> Result<Pin, AudienceError> {
         self.transcript.asked(question);
         let pin = self.inner.secret(question, repeat);

@@ -38,6 +38,50 @@ pub struct Terminal {
 }
 
 impl Terminal {
+    /// Asks, and looks whether what is asked for came by itself, where that can be seen.
+    fn hear(
+        &mut self,
+        question: &Question,
+        mut is_done: Option<&mut dyn FnMut() -> bool>,
+    ) -> Result<Answer, AudienceError> {
+        match &question.form {
+            Form::Secret { .. } => {
+                return Err(AudienceError::NotAsked(format!("{} is not a question for a secret", question.step)));
+            }
+            Form::One(choices) | Form::Several(choices) if choices.is_empty() => {
+                return Err(AudienceError::NotAsked(format!("{} leaves nothing to choose from", question.step)));
+            }
+            _ => {}
+        }
+        self.below_page = false;
+        let term = &self.term;
+        let _prompt = self.tty.prompt()?;
+        pose(term, question, is_done.is_some())?;
+        let mut pending = None;
+        loop {
+            let is_done = is_done.as_mut().map(|is_done| &mut **is_done as &mut dyn FnMut() -> bool);
+            let heard = match typing::line(term, is_done).map_err(gone_or_broken)? {
+                Typed::Interject => return Ok(Answer::Interject),
+                Typed::Seen => return Ok(Answer::Ready),
+                Typed::Line(line) => forms::hear(&question.form, &line, pending.as_ref()),
+            };
+            match (heard, &question.form) {
+                (Heard::Answer(answer), _) => return Ok(answer),
+                (Heard::Affirm(taken), Form::Several(choices)) => {
+                    write(term, &forms::read_back(choices, &taken))?;
+                    pending = Some(taken);
+                }
+                (Heard::Affirm(_), _) => pending = None,
+                (Heard::No(words), _) => {
+                    // What was read back before is no longer the last thing said.
+                    pending = None;
+                    write(term, &words)?;
+                    write(term, &format!("answer: {}", forms::expects(&question.form)))?;
+                }
+            }
+        }
+    }
+
     /// Writes a line between questions.
     fn below(&mut self, line: &str) -> Result<(), AudienceError> {
         let gap = if std::mem::take(&mut self.below_page) { "\n" } else { "" };
@@ -84,8 +128,8 @@ fn gone_or_broken(error: io::Error) -> AudienceError {
     if typing::is_gone(&error) { AudienceError::Interrupted } else { AudienceError::Io(error) }
 }
 
-/// The lines that say what is asked.
-fn pose(term: &Term, question: &Question) -> Result<(), AudienceError> {
+/// The lines that say what is asked, and of what is asked for whether it is `seen` when it comes.
+fn pose(term: &Term, question: &Question, seen: bool) -> Result<(), AudienceError> {
     write(term, "")?;
     write(term, &format!("[{}]  {}", question.who, question.step))?;
     write(term, &question.prompt.line())?;
@@ -98,7 +142,8 @@ fn pose(term: &Term, question: &Question) -> Result<(), AudienceError> {
         Form::Secret { .. } => "   (Ctrl-C = stop)",
         _ => "   (! = trouble)",
     };
-    write(term, &format!("answer: {}{interject}", forms::expects(&question.form)))
+    let expects = if seen { forms::SEEN.to_owned() } else { forms::expects(&question.form) };
+    write(term, &format!("answer: {expects}{interject}"))
 }
 
 impl Audience for Terminal {
@@ -114,40 +159,11 @@ impl Audience for Terminal {
     }
 
     fn ask(&mut self, question: &Question) -> Result<Answer, AudienceError> {
-        match &question.form {
-            Form::Secret { .. } => {
-                return Err(AudienceError::NotAsked(format!("{} is not a question for a secret", question.step)));
-            }
-            Form::One(choices) | Form::Several(choices) if choices.is_empty() => {
-                return Err(AudienceError::NotAsked(format!("{} leaves nothing to choose from", question.step)));
-            }
-            _ => {}
-        }
-        self.below_page = false;
-        let term = &self.term;
-        let _prompt = self.tty.prompt()?;
-        pose(term, question)?;
-        let mut pending = None;
-        loop {
-            let heard = match typing::line(term).map_err(gone_or_broken)? {
-                Typed::Interject => return Ok(Answer::Interject),
-                Typed::Line(line) => forms::hear(&question.form, &line, pending.as_ref()),
-            };
-            match (heard, &question.form) {
-                (Heard::Answer(answer), _) => return Ok(answer),
-                (Heard::Affirm(taken), Form::Several(choices)) => {
-                    write(term, &forms::read_back(choices, &taken))?;
-                    pending = Some(taken);
-                }
-                (Heard::Affirm(_), _) => pending = None,
-                (Heard::No(words), _) => {
-                    // What was read back before is no longer the last thing said.
-                    pending = None;
-                    write(term, &words)?;
-                    write(term, &format!("answer: {}", forms::expects(&question.form)))?;
-                }
-            }
-        }
+        self.hear(question, None)
+    }
+
+    fn ask_or_see(&mut self, question: &Question, is_done: &mut dyn FnMut() -> bool) -> Result<Answer, AudienceError> {
+        self.hear(question, Some(is_done))
     }
 
     fn secret(&mut self, question: &Question, repeat: bool) -> Result<Pin, AudienceError> {
@@ -157,7 +173,7 @@ impl Audience for Terminal {
         self.below_page = false;
         let term = &self.term;
         let _prompt = self.tty.prompt()?;
-        pose(term, question)?;
+        pose(term, question, false)?;
         loop {
             let typed = typing::secret(term).map_err(gone_or_broken)?;
             if let Some(words) = forms::refuse_secret(&typed, min, max) {

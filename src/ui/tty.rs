@@ -13,6 +13,7 @@
 //!    Signals just after a prompt are not a second one: `console` repeats as SIGINT whatever interrupted its read.
 
 use crate::seams::AudienceError;
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::termios::{
     LocalModes, OptionalActions, QueueSelector, SpecialCodeIndex, Termios, tcflush, tcgetattr, tcsetattr,
 };
@@ -126,6 +127,20 @@ fn raw() -> io::Result<()> {
     modes.special_codes[SpecialCodeIndex::VTIME] = 0;
     set(fd, OptionalActions::Flush, &modes)?;
     Ok(tcflush(fd, QueueSelector::IFlush)?)
+}
+
+/// Whether a key lies there, or the terminal went away, before this time is over or a signal comes.
+pub(super) fn has_key_within(time: Duration) -> io::Result<bool> {
+    let found = found();
+    let Some(Found { fd, .. }) = &*found else {
+        return Err(io::ErrorKind::NotConnected.into());
+    };
+    let time = rustix::event::Timespec { tv_sec: 0, tv_nsec: time.subsec_nanos().into() };
+    match poll(&mut [PollFd::new(fd, PollFlags::IN)], Some(&time)) {
+        Ok(ready) => Ok(ready > 0),
+        Err(rustix::io::Errno::INTR) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
 }
 
 impl Drop for Tty {

@@ -13,6 +13,7 @@ use console::{Key, Term, measure_text_width};
 use dialoguer::theme::Theme;
 use std::fmt;
 use std::io::{Error, ErrorKind, Result};
+use std::time::Duration;
 use zeroize::Zeroizing;
 
 /// What precedes what is typed.
@@ -30,15 +31,31 @@ pub(super) enum Typed {
     Line(String),
     /// `!`, as the first key.
     Interject,
+    /// Nothing: what was asked for came by itself.
+    Seen,
 }
 
-/// Reads a line.
+/// How often it is looked whether something came by itself.
+const LOOKS_EVERY: Duration = Duration::from_millis(250);
+
+/// Reads a line. Until its first key `is_done` is looked at, if it is given, and ends it.
 ///
 /// # Errors
 /// Ctrl-C, Ctrl-D as the first key, a signal, or a closed terminal.
-pub(super) fn line(term: &Term) -> Result<Typed> {
+pub(super) fn line(term: &Term, mut is_done: Option<&mut dyn FnMut() -> bool>) -> Result<Typed> {
     term.write_str(MARK)?;
     let first = loop {
+        if let Some(is_done) = &mut is_done {
+            while !tty::has_key_within(LOOKS_EVERY)? {
+                if tty::interrupted() {
+                    return Err(ErrorKind::Interrupted.into());
+                }
+                if is_done() {
+                    term.write_line("(it is there)")?;
+                    return Ok(Typed::Seen);
+                }
+            }
+        }
         match term.read_key()? {
             Key::Char('!') => {
                 term.write_line("!")?;

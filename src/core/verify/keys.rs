@@ -10,7 +10,8 @@
 
 use super::look::Look;
 use super::record::Held;
-use super::report::Evidence;
+use super::report::{Evidence, Proof};
+use crate::attestation::advisories;
 use crate::attestation::anchor::{Anchors, certificate_from_pem, certificate_to_pem};
 use crate::attestation::verify::{Examined, Expected, examine};
 use crate::check::{Check, Level};
@@ -28,8 +29,8 @@ use alloc::vec::Vec;
 const SLOT: &str = "9c";
 
 /// Looks at every key of the record; what speaks for each holder's key.
-pub(super) fn look(look: &mut Look<'_>, held: &Held, anchors: &Anchors) -> BTreeMap<Handle, Evidence> {
-    let mut evidence = BTreeMap::new();
+pub(super) fn look(look: &mut Look<'_>, held: &Held, anchors: &Anchors) -> BTreeMap<Handle, Proof> {
+    let mut proofs = BTreeMap::new();
     let mut keys = 0usize;
     for logged in &held.record.events {
         let Deed::Generated { holder, .. } = &logged.event.deed else { continue };
@@ -38,13 +39,14 @@ pub(super) fn look(look: &mut Look<'_>, held: &Held, anchors: &Anchors) -> BTree
             continue;
         };
         keys += 1;
-        let (holds, kind) = match token.kind.attests() {
-            true => (one(look, held, anchors, holder, key, token), Evidence::Attested),
-            false => (claimed(look, held, holder, key, token), Evidence::Claimed),
+        let proof = match token.kind.attests() {
+            true => one(look, held, anchors, holder, key, token),
+            false if claimed(look, held, holder, key, token) => Proof { evidence: Evidence::Claimed, ..Proof::NONE },
+            false => Proof::NONE,
         };
-        evidence.insert(holder.clone(), if holds { kind } else { Evidence::Nothing });
+        proofs.insert(holder.clone(), proof);
     }
-    let count = |kind| evidence.values().filter(|found| **found == kind).count();
+    let count = |kind| proofs.values().filter(|proof| proof.evidence == kind).count();
     let (attested, claimed) = (count(Evidence::Attested), count(Evidence::Claimed));
     let dir = &held.record.dir;
     look.checked
@@ -61,7 +63,7 @@ pub(super) fn look(look: &mut Look<'_>, held: &Held, anchors: &Anchors) -> BTree
     if without > 0 && held.record.plan.tokens.attestation == Attestation::Optional {
         look.caveats.push(format!("{without} keys of {dir} are not attested"));
     }
-    evidence
+    proofs
 }
 
 /// Whether the claim about this key is there, is about this key, and says what it should.
@@ -93,7 +95,7 @@ fn claimed(look: &mut Look<'_>, held: &Held, holder: &Handle, key: &PublicKey, t
     holds
 }
 
-/// Whether the attestation of this key holds.
+/// What the attestation of this key proves, if it holds.
 fn one(
     look: &mut Look<'_>,
     held: &Held,
@@ -101,7 +103,7 @@ fn one(
     holder: &Handle,
     key: &PublicKey,
     token: &TokenFacts,
-) -> bool {
+) -> Proof {
     let plan = &held.record.plan;
     let required = plan.tokens.attestation == Attestation::Required;
     let level = if required { Level::Refused } else { Level::Warning };
@@ -112,7 +114,7 @@ fn one(
         let Some(bytes) = look.bytes(&path) else {
             look.find(level, Check::AttForm, &path, "it is missing, so nothing says where the key was made").hint =
                 Some("ask the holder for it; the token makes it again at any time".into());
-            return false;
+            return Proof::NONE;
         };
         let text = core::str::from_utf8(bytes).ok();
         let der = text.and_then(certificate_from_pem);
@@ -121,14 +123,14 @@ fn one(
             Some(der) => certificates.push(der),
             None => {
                 look.find(level, Check::AttForm, &path, "it is not one certificate in PEM, in its one form");
-                return false;
+                return Proof::NONE;
             }
         }
     }
-    let [slot, device] = certificates.as_slice() else { return false };
+    let [slot, device] = certificates.as_slice() else { return Proof::NONE };
     let Some(serial) = token.serial.number() else {
         look.find(level, Check::AttSerial, &folder, "the token's serial in the record is not a number");
-        return false;
+        return Proof::NONE;
     };
     let expected = Expected {
         key,
@@ -139,7 +141,7 @@ fn one(
         waived: &plan.tokens.waive,
     };
     let Examined { facts, findings } = examine(slot, device, &[], &expected, anchors);
-    let mut holds = facts.is_some();
+    let mut holds = true;
     for mut finding in findings {
         if finding.level == Level::Refused {
             holds = false;
@@ -150,15 +152,19 @@ fn one(
         finding.subject = format!("{folder}: {}", finding.subject);
         look.findings.push(finding);
     }
-    if let Some(facts) = facts {
-        let (major, minor, patch) = facts.firmware;
-        if token.firmware != format!("{major}.{minor}.{patch}") {
-            let what = format!(
-                "the attested firmware is {major}.{minor}.{patch}, and the token said another when it was identified"
-            );
-            look.find(level, Check::AttFirmware, &folder, what);
-            holds = false;
-        }
+    let Some(facts) = facts else { return Proof::NONE };
+    let (major, minor, patch) = facts.firmware;
+    if token.firmware != format!("{major}.{minor}.{patch}") {
+        let what = format!(
+            "the attested firmware is {major}.{minor}.{patch}, and the token said another when it was identified"
+        );
+        look.find(level, Check::AttFirmware, &folder, what);
+        holds = false;
     }
-    holds
+    if !holds {
+        return Proof::NONE;
+    }
+    let known = advisories(facts.firmware, key.algorithm()).map(|advisory| advisory.name);
+    let waived = known.filter(|name| plan.tokens.waive.contains(name)).collect();
+    Proof { evidence: Evidence::Attested, firmware: Some(facts.firmware), waived }
 }

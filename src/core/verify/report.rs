@@ -7,9 +7,11 @@
 //! 3. What is weaker than our defaults stands in the headline.
 //! 4. Foreign text in a report is escaped already.
 
+use crate::attestation::AdvisoryName;
 use crate::check::{Finding, Level};
 use crate::digest::Digest;
 use crate::json::Value;
+use crate::key::Algorithm;
 use crate::serial::Serial;
 use crate::time::Timestamp;
 use crate::words;
@@ -62,6 +64,22 @@ pub enum Evidence {
     Attested,
 }
 
+/// What speaks for a holder's key, and what it says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proof {
+    /// How much it is worth.
+    pub evidence: Evidence,
+    /// The firmware that was attested, `major, minor, patch`.
+    pub firmware: Option<(u8, u8, u8)>,
+    /// The published weaknesses that concern the key, and that the plan waives by name.
+    pub waived: Vec<AdvisoryName>,
+}
+
+impl Proof {
+    /// That there is none.
+    pub const NONE: Self = Self { evidence: Evidence::Nothing, firmware: None, waived: Vec::new() };
+}
+
 /// What the trust root is.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
@@ -107,10 +125,33 @@ pub struct HolderLine {
     pub fingerprint: Option<Digest>,
     /// The serial number of the token, as the record has it.
     pub serial: Option<Serial>,
+    /// The kind of key, once there is one.
+    pub algorithm: Option<Algorithm>,
     /// What speaks for the key.
-    pub evidence: Evidence,
+    pub proof: Proof,
     /// Whether both signatures are there and verify.
     pub signed: bool,
+}
+
+impl HolderLine {
+    /// The firmware that was attested, as people write it.
+    pub fn firmware(&self) -> Option<String> {
+        self.proof.firmware.map(|(major, minor, patch)| format!("{major}.{minor}.{patch}"))
+    }
+
+    /// What speaks for the key, in words: `attested (ECDSA P-256, firmware 5.7.4)`.
+    pub fn worth(&self) -> String {
+        let worth = match self.proof.evidence {
+            Evidence::Attested => "attested",
+            Evidence::Claimed => "CLAIMED by its PKCS#11 module, not attested",
+            Evidence::Nothing => "NOT ATTESTED",
+        };
+        let kind = self.algorithm.map(|kind| kind.to_string());
+        let firmware = self.firmware().map(|firmware| format!("firmware {firmware}"));
+        let waived = self.proof.waived.iter().map(|name| format!("{name} waived"));
+        let more: Vec<String> = kind.into_iter().chain(firmware).chain(waived).collect();
+        if more.is_empty() { worth.to_string() } else { format!("{worth} ({})", more.join(", ")) }
+    }
 }
 
 /// A record.
@@ -200,8 +241,11 @@ impl Facts {
                 ("name", holder.name.as_str().into()),
                 ("fingerprint", fingerprint),
                 ("serial", holder.serial.map_or(Value::Null, |serial| serial.to_value())),
-                ("attested", Value::Bool(holder.evidence == Evidence::Attested)),
-                ("claimed", Value::Bool(holder.evidence == Evidence::Claimed)),
+                ("algorithm", holder.algorithm.map_or(Value::Null, |kind| kind.to_string().into())),
+                ("attested", Value::Bool(holder.proof.evidence == Evidence::Attested)),
+                ("claimed", Value::Bool(holder.proof.evidence == Evidence::Claimed)),
+                ("firmware", holder.firmware().map_or(Value::Null, Value::Str)),
+                ("waived", Value::Arr(holder.proof.waived.iter().map(|name| name.to_string().into()).collect())),
                 ("signed", Value::Bool(holder.signed)),
             ])
         };

@@ -11,7 +11,7 @@ use super::look::Look;
 use super::proposed::Proposed;
 use super::published::Published;
 use super::record::{Held, keys_lying_in};
-use super::report::{Evidence, Facts, HolderLine, RecordLine, Report, RootLine, Verdict};
+use super::report::{Facts, HolderLine, Proof, RecordLine, Report, RootLine, Verdict};
 use super::{earlier, keys, names, proposed, published, record, rivals};
 use crate::attestation::anchor::Anchors;
 use crate::check::Check;
@@ -94,8 +94,7 @@ pub fn verify_trust_root(tree: &Tree, options: &Options<'_>, verifier: &dyn Veri
     let anchors = Anchors::pinned();
     let mut all: Vec<Held> = dirs.iter().filter_map(|dir| record::look(&mut look, dir)).collect();
     all.sort_by_key(|held| (held.record.last_time(), held.record.dir.clone()));
-    let evidence: Vec<BTreeMap<Handle, Evidence>> =
-        all.iter().map(|held| keys::look(&mut look, held, &anchors)).collect();
+    let proofs: Vec<BTreeMap<Handle, Proof>> = all.iter().map(|held| keys::look(&mut look, held, &anchors)).collect();
     let proposals: Vec<Option<Proposed>> = all.iter().map(|held| proposed::look(&mut look, held)).collect();
 
     earlier::look(&mut look, &all);
@@ -132,7 +131,7 @@ pub fn verify_trust_root(tree: &Tree, options: &Options<'_>, verifier: &dyn Veri
     let rehearsal = rehearsal(&mut look, &dirs, published.as_ref());
     let anchored = anchor(&mut look, published.as_ref());
 
-    let facts = facts(tree, &dirs, &all, &evidence, &proposals, published.as_ref(), anchored);
+    let facts = facts(tree, &dirs, &all, &proofs, &proposals, published.as_ref(), anchored);
     let equivalents = equivalents(&all, published.as_ref(), options, &look);
     limits(&mut look, published.as_ref());
     let verdict = match (look.refused(), anchored) {
@@ -336,7 +335,7 @@ fn facts(
     tree: &Tree,
     dirs: &[String],
     all: &[Held],
-    evidence: &[BTreeMap<Handle, Evidence>],
+    proofs: &[BTreeMap<Handle, Proof>],
     proposals: &[Option<Proposed>],
     published: Option<&Published>,
     anchored: Option<u64>,
@@ -362,13 +361,12 @@ fn facts(
         ]);
     }
     // What speaks for a key that is kept is where it was made.
-    let keys_of = |(held, evidence): (&Held, &BTreeMap<Handle, Evidence>)| {
-        let of = |(handle, evidence): (&Handle, &Evidence)| {
-            Some((held.ceremony.holders.get(handle)?.key.clone()?, *evidence))
-        };
-        evidence.iter().filter_map(of).collect::<Vec<_>>()
+    let keys_of = |(held, proofs): (&Held, &BTreeMap<Handle, Proof>)| {
+        let of =
+            |(handle, proof): (&Handle, &Proof)| Some((held.ceremony.holders.get(handle)?.key.clone()?, proof.clone()));
+        proofs.iter().filter_map(of).collect::<Vec<_>>()
     };
-    let known: BTreeMap<PublicKey, Evidence> = all.iter().zip(evidence).flat_map(keys_of).collect();
+    let known: BTreeMap<PublicKey, Proof> = all.iter().zip(proofs).flat_map(keys_of).collect();
     for (held, proposed) in all.iter().zip(proposals) {
         for holder in &held.record.plan.holders {
             let state = held.ceremony.holders.get(&holder.handle);
@@ -381,7 +379,8 @@ fn facts(
                     Some(token) => Some(token.serial),
                     None => state.filter(|state| state.kept).and(holder.token.serial),
                 },
-                evidence: state.and_then(|state| known.get(state.key.as_ref()?).copied()).unwrap_or(Evidence::Nothing),
+                algorithm: state.and_then(|state| state.key.as_ref()).map(PublicKey::algorithm),
+                proof: state.and_then(|state| known.get(state.key.as_ref()?).cloned()).unwrap_or(Proof::NONE),
                 signed: proposed.as_ref().is_some_and(|proposed| proposed.signed.contains(&holder.handle)),
             });
         }

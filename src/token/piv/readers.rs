@@ -1,10 +1,12 @@
 //! Every reader, and why one holds no YubiKey that answers.
 
-use pcsc::Error as Pcsc;
+use std::time::Duration;
+
+use pcsc::{Context, Error as Pcsc, ReaderState, Scope, State};
 use trustroot_core::text::escape;
 use yubikey::{Error, YubiKey};
 
-use crate::seams::TokenError;
+use crate::seams::{Glance, TokenError};
 
 /// A reader, and what was seen in it.
 pub struct Reader {
@@ -49,6 +51,23 @@ pub fn readers() -> Result<Vec<Reader>, TokenError> {
         Reader { name: escape(&name), seen }
     };
     Ok(found.map(look).collect())
+}
+
+/// Which readers there are and whether something is in them, without a word to what is. Where the service does not run,
+/// there are none.
+pub(super) fn glance() -> Glance {
+    let states = || -> Result<_, Pcsc> {
+        let context = Context::establish(Scope::User)?;
+        let state = |name| ReaderState::new(name, State::UNAWARE);
+        let mut states: Vec<ReaderState> = context.list_readers_owned()?.into_iter().map(state).collect();
+        context.get_status_change(Duration::ZERO, &mut states)?;
+        Ok(states)
+    };
+    let place = |state: &ReaderState| {
+        let name = escape(&state.name().to_string_lossy());
+        (name, (state.event_state().contains(State::PRESENT), state.event_count()))
+    };
+    Glance { places: states().unwrap_or_default().iter().map(place).collect() }
 }
 
 /// No reader at all is an answer; that readers cannot be listed is an error.

@@ -13,10 +13,10 @@ use x509_cert::der::Encode as _;
 use yubikey::piv::{self, AlgorithmId, SlotAlgorithmId, SlotId};
 use yubikey::{Error, PinPolicy, TouchPolicy, YubiKey};
 
-use super::readers::{Seen, readers};
+use super::readers::{Seen, glance, readers};
 use super::{FIRST_FIRMWARE, SLOT, SLOT_NAME, TOO_SOON, secrets};
 use crate::seams::{
-    AttestationFiles, EmptySlot, NewSecrets, Pin, SlotState, Token, TokenError, TokenState, Tokens, Wanted,
+    AttestationFiles, EmptySlot, Glance, NewSecrets, Pin, SlotState, Token, TokenError, TokenState, Tokens, Wanted,
 };
 
 /// The object that holds the device's own certificate, slot f9.
@@ -116,6 +116,10 @@ impl Tokens for YubikeyTokens {
             return Err(TokenError::Refused(format!("the token of {} is planned to be no YubiKey", wanted.holder)));
         }
         Ok(Box::new(self.open_serial(wanted.serial.and_then(|serial| serial.number()))?))
+    }
+
+    fn glance(&mut self, wanted: &Wanted) -> Option<Glance> {
+        (wanted.kind == TokenKind::Yubikey).then(glance)
     }
 }
 

@@ -102,6 +102,10 @@ impl Session<'_> {
             }
         }
         match found.len() {
+            1 if found.iter().any(|(_, id)| id.is_empty()) => Err(TokenError::Refused(
+                "its public key has no id (CKA_ID), by which the private half is found; give both the same one"
+                    .to_owned(),
+            )),
             0 | 1 => Ok(found.pop()),
             count => Err(TokenError::Refused(format!("{count} keys of the token have that id or label"))),
         }
@@ -148,7 +152,6 @@ impl Session<'_> {
         let class = Attribute::Class(ObjectClass::PRIVATE_KEY);
         let private = match sought {
             Sought::Label(label) => self.find(&[class, Attribute::Label(label.as_bytes().to_vec())])?,
-            _ if id.is_empty() => Vec::new(),
             _ => self.find(&[class, Attribute::Id(id)])?,
         };
         match private.as_slice() {
