@@ -5,6 +5,7 @@
 //! headline first and last.
 
 mod history;
+mod once;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -108,8 +109,8 @@ pub(super) fn run(here: &Path, args: &Args) -> Result<(), Failure> {
         return roots(&path, anchor, args);
     }
     let asked = Asked { now, rehearsal: args.rehearsal, strict: args.strict, anchor };
-    if let Some(reading) = history::chosen(&path, args.history)? {
-        return history::run(here, &reading, &asked, args);
+    if let Some(chosen) = history::chosen(&path, &asked, args)? {
+        return history::run(here, &chosen, &asked, args);
     }
     if args.html.is_some() {
         let failure = Failure::new(Kind::Usage, "this is a trust root of our own layout, and --html is for histories");
@@ -193,10 +194,7 @@ impl Source {
     fn of_git(reading: &Reading) -> Result<Self, Failure> {
         let head = reading.head()?;
         let shown = escape(&reading.path().display().to_string());
-        let Some(commit) = head.commit else {
-            let failure = Failure::new(Kind::Refused, format!("the repository at {shown} has no commit yet"));
-            return Err(failure.hint("there is nothing to verify; `trustroot rehearse --auto` makes something"));
-        };
+        let Some(commit) = head.commit else { return Err(no_commit(reading)) };
         let bare = if reading.is_bare() { "bare " } else { "" };
         let past = reading.history("root")?.into_iter().chain(reading.lost("ceremony")?);
         let past = past.map(|past| Past { path: past.path, commit: past.commit, bytes: past.bytes }).collect();
@@ -218,6 +216,12 @@ impl Source {
             differences: differences.map(|difference| (difference.path, how(difference.change))).collect(),
         })
     }
+}
+
+fn no_commit(reading: &Reading) -> Failure {
+    let shown = escape(&reading.path().display().to_string());
+    let failure = Failure::new(Kind::Refused, format!("the repository at {shown} has no commit yet"));
+    failure.hint("there is nothing to verify; `trustroot rehearse --auto` makes something")
 }
 
 /// The time of the last event of the newest record.

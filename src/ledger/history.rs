@@ -1,52 +1,56 @@
 //! Reading the whole history of a repository that others made.
 //!
 //! Rules:
-//! 1. Every commit that a reference, the log of a reference or a detached `HEAD` reaches is walked. Trees and contents are
-//!    read once, however many commits hold them.
-//! 2. Only folders that hold TUF metadata or certificates are kept, wherever they lie; nothing else is loaded.
-//! 3. An object's header is looked at before the object is loaded. Commits, trees and contents have limits of their own,
-//!    and all of them together; what goes beyond ends in a refusal. What git itself needs to unpack a delta is not bounded.
-//! 4. Links are not followed and submodules not entered. Objects that replace others (`refs/replace`) are not heeded.
+//! 1. Every commit that a reference, the log of a reference or a detached `HEAD` reaches is walked, once. Its tree is compared
+//!    with the one before it ([`Scan`]).
+//! 2. An object's header is looked at before the object is loaded, and what is loaded is checked against its id. Commits have
+//!    a limit each, and all of them together; what goes beyond ends in a refusal.
+//! 3. Objects that replace others (`refs/replace`) are not heeded, nor what git keeps besides to be faster
+//!    (`commit-graph`): both come with a prepared clone.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet, VecDeque};
-use std::sync::Arc;
 
-use git2::{ObjectType, Odb, Oid, ReferenceType};
+use git2::{ErrorCode, ObjectType, Odb, Oid, ReferenceType};
+use trustroot_core::text;
 use trustroot_core::time::Timestamp;
-use trustroot_core::verify::history::{Folder, Held, Moment, Move, Past, is_named_like_a_key, is_named_like_metadata};
+use trustroot_core::verify::history::{Moment, Move, Past};
 
 use super::read::{MAX_COMMITS, Reading};
-use super::{FETCHED, MAX_FILE};
+use super::scan::Scan;
+use super::{FETCHED, shown};
 use crate::seams::LedgerError;
 
 /// The most bytes of a commit, message included.
 const MAX_COMMIT: usize = 1 << 20;
-/// The most bytes of a tree: some 250,000 entries.
-pub(super) const MAX_TREE: usize = 8 << 20;
-/// The most bytes of a certificate or public key.
-const MAX_KEY: usize = 64 << 10;
-/// The most bytes of all different contents together.
-const MAX_CONTENTS: usize = 1 << 30;
-/// The most entries of all different trees together, and of what is kept of them.
-const MAX_ENTRIES: usize = 20_000_000;
-/// The most folders with metadata or keys in one commit.
-const MAX_FOLDERS: usize = 4096;
-/// The deepest folder that is looked into.
-const MAX_DEPTH: usize = 64;
-/// The longest path, in bytes.
-const MAX_PATH: usize = 4096;
+/// The most parents of all commits together.
+const MAX_PARENTS: usize = 10_000_000;
+/// The most commits that are looked at to follow the logs of references.
+const MAX_STEPS: usize = 50_000_000;
 /// The most entries of the log of one reference that are looked at, the newest first.
 const MAX_LOG: usize = 2000;
 
 impl Reading {
-    /// What git remembers, up to `until` where a time is given: later commits are left out.
+    /// What git remembers, up to `until` where a time is given: later commits are left out. `watch` is told how many
+    /// commits were read, and of how many.
     ///
     /// # Errors
-    /// [`LedgerError::Limit`], or [`LedgerError::Io`] if objects are missing.
-    pub fn whole_history(&self, until: Option<Timestamp>) -> Result<Past, LedgerError> {
+    /// [`LedgerError::Limit`], or [`LedgerError::Damaged`] if objects are missing.
+    pub fn whole_history(
+        &self,
+        until: Option<Timestamp>,
+        mut watch: impl FnMut(usize, usize),
+    ) -> Result<Past, LedgerError> {
         let odb = self.repo.odb().map_err(|error| self.git(&error))?;
-        let mut walk = Walk { reading: self, odb: &odb, commits: Vec::new(), places: HashMap::new() };
+        let mut walk = Walk {
+            reading: self,
+            odb: &odb,
+            commits: Vec::new(),
+            places: HashMap::new(),
+            parents: 0,
+            ranks: Vec::new(),
+            steps: 0,
+        };
         let (tips, moves) = self.tips_and_moves()?;
         let references = tips.len();
         for tip in tips.values().chain(moves.iter().map(|(_, from, _)| from)) {
@@ -58,42 +62,50 @@ impl Reading {
         }
         let line = walk.line(head, until);
         let order = walk.order()?;
+        walk.ranks = vec![0; order.len()];
+        order.iter().enumerate().for_each(|(rank, number)| walk.ranks[*number] = rank);
 
-        let mut scan = Scan::new(self, &odb);
         let mut past = Past {
             head: line.first().map(|newest| walk.commits[*newest].id.to_string()).unwrap_or_default(),
             references,
             cut: self.is_shallow(),
+            replaced: self.has_replacements(),
             ..Past::default()
         };
         let on_line: HashSet<usize> = line.iter().copied().collect();
         past.line = line.len();
-        let mut seen: HashMap<usize, Arc<Vec<(String, usize)>>> = HashMap::new();
+        let mut scan = Scan::new(self, &odb);
+        // By commit: the newest moment that it or its first parents are, and the tree that the next changes are against.
+        let mut bases: HashMap<usize, Base> = HashMap::new();
+        let all = order.len();
         for number in order {
             let commit = &walk.commits[number];
-            let folders = scan.tree(commit.tree, 0)?;
-            let before = commit.parents.first().and_then(|parent| seen.get(parent));
-            let changed = before.map_or(!folders.is_empty(), |before| **before != *folders);
-            seen.insert(number, Arc::clone(&folders));
+            let base = commit.parents.first().and_then(|parent| bases.get(parent)).copied().unwrap_or_default();
             if until.is_some_and(|until| commit.time > until) {
                 past.later += 1;
+                bases.insert(number, base);
                 continue;
             }
             past.commits += 1;
-            if changed {
+            watch(past.commits + past.later, all);
+            let changes = scan.changes(base.tree, commit.tree)?;
+            let mut base = Base { tree: Some(commit.tree), ..base };
+            if !changes.is_empty() {
                 past.moments.push(Moment {
                     commit: commit.id.to_string(),
                     time: commit.time,
                     on_line: on_line.contains(&number),
-                    folders,
+                    before: base.moment,
+                    changes,
                 });
+                base.moment = Some(past.moments.len() - 1);
             }
+            bases.insert(number, base);
         }
-        (past.folders, past.names) = (scan.folders, scan.names);
-        past.blobs = scan.blobs;
+        (past.folders, past.names, past.blobs) = scan.done();
         for (told, from, to) in moves {
-            let to_contains = walk.reaches(to, from);
-            if !to_contains && until.is_none_or(|until| told.time <= until) {
+            let follows = walk.reaches(to, from)?;
+            if !follows && until.is_none_or(|until| told.time <= until) {
                 past.moves.push(told);
             }
         }
@@ -158,6 +170,10 @@ impl Reading {
         Ok((tips, moves))
     }
 
+    fn has_replacements(&self) -> bool {
+        self.repo.references_glob("refs/replace/*").is_ok_and(|mut all| all.next().is_some())
+    }
+
     fn has(&self, commit: Oid) -> bool {
         self.repo.odb().is_ok_and(|odb| odb.read_header(commit).is_ok_and(|(_, kind)| kind == ObjectType::Commit))
     }
@@ -166,7 +182,7 @@ impl Reading {
     pub(super) fn measure(&self, odb: &Odb<'_>, id: Oid, kind: ObjectType, most: usize) -> Result<(), LedgerError> {
         let (size, found) = odb.read_header(id).map_err(|error| self.missing(id, &error))?;
         if found != kind {
-            return Err(self.io(format!("the object {id} is a {found}, where a {kind} is expected")));
+            return Err(self.damaged(format!("the object {id} is a {found}, where a {kind} is expected")));
         }
         if size > most {
             return Err(LedgerError::Limit(format!("the {kind} {id} has {size} bytes, more than {most}")));
@@ -174,14 +190,34 @@ impl Reading {
         Ok(())
     }
 
+    /// The bytes of an object that is of this kind and not too large.
+    pub(super) fn object(&self, odb: &Odb<'_>, id: Oid, kind: ObjectType, most: usize) -> Result<Vec<u8>, LedgerError> {
+        self.measure(odb, id, kind, most)?;
+        Ok(odb.read(id).map_err(|error| self.missing(id, &error))?.data().to_vec())
+    }
+
     fn missing(&self, id: Oid, error: &git2::Error) -> LedgerError {
-        self.io(format!("the object {id} cannot be read: {}", error.message()))
+        match error.code() {
+            ErrorCode::NotFound => self.damaged(format!("the object {id} is missing")),
+            _ => self.damaged(format!("the object {id} cannot be read: {}", error.message())),
+        }
+    }
+
+    pub(super) fn damaged(&self, reason: impl std::fmt::Display) -> LedgerError {
+        LedgerError::Damaged { path: shown(&self.path), reason: text::escape(&reason.to_string()) }
     }
 }
 
 /// The time `seconds` after 1970, or the nearest that can be written.
 fn time(seconds: i64) -> Timestamp {
     Timestamp::EPOCH.plus_seconds(seconds)
+}
+
+/// What the changes of a commit are against.
+#[derive(Clone, Copy, Default)]
+struct Base {
+    tree: Option<Oid>,
+    moment: Option<usize>,
 }
 
 /// A commit, without its message.
@@ -192,12 +228,46 @@ struct Commit {
     time: Timestamp,
 }
 
+/// What a commit says in its own bytes: libgit2 would give the parents that grafts name instead.
+struct Raw {
+    tree: Oid,
+    parents: Vec<Oid>,
+    /// The committer's time, in seconds since 1970.
+    time: i64,
+}
+
+impl Raw {
+    fn parse(bytes: &[u8]) -> Option<Self> {
+        let id = |text: &[u8]| Oid::from_str(std::str::from_utf8(text).ok().filter(|text| text.len() == 40)?).ok();
+        let mut lines = bytes.split(|byte| *byte == b'\n');
+        let tree = id(lines.next()?.strip_prefix(b"tree ")?)?;
+        let mut parents = Vec::new();
+        for line in lines {
+            if let Some(parent) = line.strip_prefix(b"parent ") {
+                parents.push(id(parent)?);
+            } else if let Some(committer) = line.strip_prefix(b"committer ") {
+                // `Name <mail> seconds zone`, and the name may hold anything.
+                let after = committer.rsplit(|byte| *byte == b'>').next()?;
+                let time = std::str::from_utf8(after).ok()?.split_ascii_whitespace().next()?.parse().ok()?;
+                return Some(Self { tree, parents, time });
+            } else if line.is_empty() {
+                break;
+            }
+        }
+        None
+    }
+}
+
 /// All commits, each once.
 struct Walk<'a> {
     reading: &'a Reading,
     odb: &'a Odb<'a>,
     commits: Vec<Commit>,
     places: HashMap<Oid, usize>,
+    parents: usize,
+    /// By commit: how many commits stand before it in the order.
+    ranks: Vec<usize>,
+    steps: usize,
 }
 
 impl Walk<'_> {
@@ -213,12 +283,18 @@ impl Walk<'_> {
             if self.commits.len() >= MAX_COMMITS {
                 return Err(LedgerError::Limit(format!("more than {MAX_COMMITS} commits")));
             }
-            self.reading.measure(self.odb, id, ObjectType::Commit, MAX_COMMIT)?;
-            let commit = self.reading.repo.find_commit(id).map_err(|error| self.reading.missing(id, &error))?;
+            let raw = self.reading.object(self.odb, id, ObjectType::Commit, MAX_COMMIT)?;
+            let Some(commit) = Raw::parse(&raw) else {
+                return Err(self.reading.damaged(format!("the object {id} is no commit")));
+            };
             let number = self.commits.len();
             self.places.insert(id, number);
+            self.parents += commit.parents.len();
+            if self.parents > MAX_PARENTS {
+                return Err(LedgerError::Limit(format!("commits with more than {MAX_PARENTS} parents together")));
+            }
             let mut known = Vec::new();
-            for parent in commit.parent_ids() {
+            for parent in commit.parents {
                 // Where a clone was cut, parents are named and not there.
                 if self.reading.is_shallow() && self.odb.read_header(parent).is_err() {
                     continue;
@@ -227,8 +303,7 @@ impl Walk<'_> {
                 open.push(parent);
             }
             parents.push((number, known));
-            let time = time(commit.committer().when().seconds());
-            self.commits.push(Commit { id, tree: commit.tree_id(), parents: Vec::new(), time });
+            self.commits.push(Commit { id, tree: commit.tree, parents: Vec::new(), time: time(commit.time) });
         }
         for (number, known) in parents {
             self.commits[number].parents = known.iter().filter_map(|id| self.places.get(id).copied()).collect();
@@ -280,207 +355,26 @@ impl Walk<'_> {
     }
 
     /// Whether `to` is or follows `from`.
-    fn reaches(&self, to: Oid, from: Oid) -> bool {
-        let (Some(to), Some(from)) = (self.places.get(&to), self.places.get(&from)) else { return false };
+    fn reaches(&mut self, to: Oid, from: Oid) -> Result<bool, LedgerError> {
+        let (Some(to), Some(from)) = (self.places.get(&to), self.places.get(&from)) else { return Ok(false) };
+        let rank = |number: usize| self.ranks.get(number).copied().unwrap_or_default();
+        let least = rank(*from);
         // Nearest first: a log mostly goes a few commits forward.
         let (mut open, mut seen) = (VecDeque::from([*to]), HashSet::new());
         while let Some(number) = open.pop_front() {
             if number == *from {
-                return true;
+                return Ok(true);
             }
-            if seen.insert(number) {
-                open.extend(&self.commits[number].parents);
-            }
-        }
-        false
-    }
-}
-
-/// Folders and contents, each once.
-struct Scan<'a> {
-    reading: &'a Reading,
-    odb: &'a Odb<'a>,
-    trees: HashMap<Oid, Arc<Vec<(String, usize)>>>,
-    folders: Vec<Folder>,
-    /// By the tree, and the tree of the roots that lie in a folder of their own.
-    known: HashMap<(Oid, Option<Oid>), usize>,
-    names: Vec<String>,
-    numbers: HashMap<String, usize>,
-    blobs: Vec<Vec<u8>>,
-    contents: HashMap<Oid, usize>,
-    entries: usize,
-    bytes: usize,
-}
-
-/// Where some keep the earlier roots, beside the newest.
-const ROOT_HISTORY: &str = "root_history";
-
-impl<'a> Scan<'a> {
-    fn new(reading: &'a Reading, odb: &'a Odb<'a>) -> Self {
-        Self {
-            reading,
-            odb,
-            trees: HashMap::new(),
-            folders: Vec::new(),
-            known: HashMap::new(),
-            names: Vec::new(),
-            numbers: HashMap::new(),
-            blobs: Vec::new(),
-            contents: HashMap::new(),
-            entries: 0,
-            bytes: 0,
-        }
-    }
-
-    /// The folders with metadata or keys in a tree, by their path from it.
-    fn tree(&mut self, id: Oid, depth: usize) -> Result<Arc<Vec<(String, usize)>>, LedgerError> {
-        if let Some(known) = self.trees.get(&id) {
-            return Ok(Arc::clone(known));
-        }
-        if depth > MAX_DEPTH {
-            return Err(LedgerError::Limit(format!("folders more than {MAX_DEPTH} deep")));
-        }
-        let mut found = Vec::new();
-        let mut inner: Vec<(String, Oid)> = Vec::new();
-        let mut files: Vec<(String, Entry)> = Vec::new();
-        self.entries(id, &mut files, &mut inner)?;
-        let metadata = files.iter().any(|(name, _)| is_named_like_metadata(name));
-        let history = inner.iter().find(|(name, _)| metadata && name == ROOT_HISTORY).map(|(_, id)| *id);
-        if metadata || files.iter().any(|(name, _)| is_named_like_a_key(name)) {
-            found.push((String::new(), self.folder(id, history, &files, metadata)?));
-        }
-        for (name, tree) in inner {
-            if Some(tree) == history && name == ROOT_HISTORY {
+            if !seen.insert(number) {
                 continue;
             }
-            for (below, folder) in self.tree(tree, depth + 1)?.iter() {
-                let path = if below.is_empty() { name.clone() } else { format!("{name}/{below}") };
-                if path.len() > MAX_PATH {
-                    return Err(LedgerError::Limit(format!("a path of more than {MAX_PATH} bytes")));
-                }
-                found.push((path, *folder));
+            self.steps += 1;
+            if self.steps > MAX_STEPS {
+                return Err(LedgerError::Limit(format!("logs of references over more than {MAX_STEPS} commits")));
             }
-            if found.len() > MAX_FOLDERS {
-                return Err(LedgerError::Limit(format!("more than {MAX_FOLDERS} folders with metadata in one commit")));
-            }
+            // Whatever comes before it in the order cannot follow it.
+            open.extend(self.commits[number].parents.iter().filter(|parent| rank(**parent) >= least));
         }
-        let found = Arc::new(found);
-        self.trees.insert(id, Arc::clone(&found));
-        Ok(found)
+        Ok(false)
     }
-
-    /// The entries of a tree: those that are or should be files, and the folders.
-    fn entries(
-        &mut self,
-        id: Oid,
-        files: &mut Vec<(String, Entry)>,
-        folders: &mut Vec<(String, Oid)>,
-    ) -> Result<(), LedgerError> {
-        self.reading.measure(self.odb, id, ObjectType::Tree, MAX_TREE)?;
-        let tree = self.reading.repo.find_tree(id).map_err(|error| self.reading.missing(id, &error))?;
-        self.count(tree.len())?;
-        for entry in &tree {
-            // A name that is no text names nothing that we look for.
-            let Ok(name) = entry.name() else { continue };
-            let odd = match entry.filemode_raw() {
-                0o040_000 => {
-                    folders.push((name.to_owned(), entry.id()));
-                    continue;
-                }
-                0o120_000 => Some("a symbolic link"),
-                0o160_000 => Some("a submodule"),
-                _ => None,
-            };
-            if name.ends_with(".json") || is_named_like_a_key(name) {
-                files.push((name.to_owned(), odd.map_or(Entry::Blob(entry.id()), Entry::Odd)));
-            }
-        }
-        Ok(())
-    }
-
-    fn count(&mut self, entries: usize) -> Result<(), LedgerError> {
-        self.entries += entries;
-        if self.entries > MAX_ENTRIES {
-            return Err(LedgerError::Limit(format!("more than {MAX_ENTRIES} entries of folders")));
-        }
-        Ok(())
-    }
-
-    /// Keeps a folder, with the roots of its history as `root_history/N.root.json`.
-    fn folder(
-        &mut self,
-        id: Oid,
-        history: Option<Oid>,
-        files: &[(String, Entry)],
-        metadata: bool,
-    ) -> Result<usize, LedgerError> {
-        if let Some(known) = self.known.get(&(id, history)) {
-            return Ok(*known);
-        }
-        let mut folder = Folder::default();
-        let mut take = |scan: &mut Self, name: &str, path: String, entry: &Entry| -> Result<(), LedgerError> {
-            let key = is_named_like_a_key(name);
-            if !key && !metadata {
-                return Ok(());
-            }
-            let held = match entry {
-                Entry::Odd(what) => Held::Odd(what),
-                Entry::Blob(blob) => match scan.blob(*blob, if key { MAX_KEY } else { MAX_FILE }, key)? {
-                    Some(content) => Held::Blob(content),
-                    None => return Ok(()),
-                },
-            };
-            let number = scan.name(path);
-            folder.files.push((number, held));
-            Ok(())
-        };
-        for (name, entry) in files {
-            take(self, name, name.clone(), entry)?;
-        }
-        if let Some(history) = history {
-            let (mut older, mut ignored) = (Vec::new(), Vec::new());
-            self.entries(history, &mut older, &mut ignored)?;
-            for (name, entry) in &older {
-                take(self, name, format!("{ROOT_HISTORY}/{name}"), entry)?;
-            }
-        }
-        self.count(folder.files.len())?;
-        self.folders.push(folder);
-        self.known.insert((id, history), self.folders.len() - 1);
-        Ok(self.folders.len() - 1)
-    }
-
-    fn name(&mut self, name: String) -> usize {
-        if let Some(number) = self.numbers.get(&name) {
-            return *number;
-        }
-        self.names.push(name.clone());
-        self.numbers.insert(name, self.names.len() - 1);
-        self.names.len() - 1
-    }
-
-    /// The content of a file. Of what may be no key at all, what is too large is passed over.
-    fn blob(&mut self, id: Oid, most: usize, or_none: bool) -> Result<Option<usize>, LedgerError> {
-        if let Some(known) = self.contents.get(&id) {
-            return Ok(Some(*known));
-        }
-        match self.reading.measure(self.odb, id, ObjectType::Blob, most) {
-            Err(LedgerError::Limit(_)) if or_none => return Ok(None),
-            other => other?,
-        }
-        let object = self.odb.read(id).map_err(|error| self.reading.missing(id, &error))?;
-        self.bytes += object.len();
-        if self.bytes > MAX_CONTENTS {
-            return Err(LedgerError::Limit("different files of more than 1 GiB together".to_owned()));
-        }
-        self.blobs.push(object.data().to_vec());
-        self.contents.insert(id, self.blobs.len() - 1);
-        Ok(Some(self.blobs.len() - 1))
-    }
-}
-
-/// An entry of a tree that is no folder.
-enum Entry {
-    Blob(Oid),
-    Odd(&'static str),
 }

@@ -21,6 +21,7 @@ mod merge;
 mod read;
 mod remote;
 mod repair;
+mod scan;
 mod sign;
 mod steps;
 mod worktree;

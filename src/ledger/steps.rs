@@ -14,8 +14,8 @@ use trustroot_core::text;
 use trustroot_core::verify::merges::Merges;
 
 use super::Budget;
-use super::history::MAX_TREE;
 use super::read::Reading;
+use super::scan::MAX_TREE;
 use crate::seams::LedgerError;
 
 /// The most commits that a branch may be ahead by.

@@ -5,13 +5,14 @@
 
 use std::path::Path;
 
-use trustroot_core::signature::Portable;
 use trustroot_core::text::escape;
+use trustroot_core::time::Timestamp;
 use trustroot_core::verify::history::{Ask, HistoryReport, Past, Seen, Told, page, verify_history};
 use trustroot_core::verify::roots::root_number;
 
-use super::{Args, Asked, At, indented, json_text, refused};
-use crate::cli::failure::Failure;
+use super::once::{Once, Shown};
+use super::{Args, Asked, At, holds_trust_root, indented, is_top, json_text, no_commit, refused};
+use crate::cli::failure::{Failure, Kind};
 use crate::cli::print;
 use crate::ledger::Reading;
 use crate::seams::LedgerError;
@@ -20,34 +21,72 @@ use crate::ui::report;
 /// How many places one finding names on a terminal; JSON and the page name all.
 const SHOWN: usize = 4;
 
-/// The repository, if its history is to be verified.
-pub(super) fn chosen(path: &Path, forced: bool) -> Result<Option<Reading>, Failure> {
+/// A repository whose history is to be verified, and the history.
+pub(super) struct Chosen {
+    reading: Reading,
+    past: Past,
+}
+
+/// The history, if it is to be verified: read once, to choose and to verify.
+pub(super) fn chosen(path: &Path, asked: &Asked, args: &Args) -> Result<Option<Chosen>, Failure> {
     let reading = match Reading::open(path) {
         Ok(reading) => reading,
-        Err(LedgerError::NotFound(_)) if !forced => return Ok(None),
+        Err(LedgerError::NotFound(_)) if !args.history => return Ok(None),
         Err(error) => return Err(error.into()),
     };
-    if forced || !is_ours(&reading)? && reading.whole_history(None).is_ok_and(|past| past.holds_roots()) {
-        return Ok(Some(reading));
+    // A folder inside somebody's repository that is a trust root by itself is looked at by itself.
+    let apart = !is_top(&reading, path) && holds_trust_root(path);
+    let paths = if args.history || apart { Vec::new() } else { reading.top_paths()? };
+    if !args.history && (apart || is_ours(&paths)) {
+        return Ok(None);
     }
-    Ok(None)
+    let until = matches!(args.at, Some(At::Time(_))).then_some(asked.now);
+    let mut shown = Shown::default();
+    let past = reading.whole_history(until, |read, of| shown.show(|| format!("{read} of {of} commits are read …")))?;
+    if past.holds_roots() {
+        return Ok(Some(Chosen { reading, past }));
+    }
+    // One of ours in which nothing was made yet says so itself.
+    if paths.iter().any(|path| path.starts_with("ceremony/plans/")) {
+        return Ok(None);
+    }
+    Err(nothing(&reading, &past, until))
+}
+
+/// Why there is no history to verify.
+fn nothing(reading: &Reading, past: &Past, until: Option<Timestamp>) -> Failure {
+    if past.commits + past.later == 0 {
+        return no_commit(reading);
+    }
+    let shown = escape(&reading.path().display().to_string());
+    let before = until.map_or(String::new(), |until| format!(" up to {until}"));
+    let failure = Failure::new(
+        Kind::Refused,
+        format!("the repository at {shown} is no trust root: no commit of it{before} holds a root"),
+    );
+    failure.hint(match past.later {
+        0 => {
+            "a root is a file called root.json or N.root.json; for numbered roots that are in no repository use \
+              `trustroot verify --roots DIR`"
+        }
+        _ => "ask about a later time with --at: there are later commits",
+    })
 }
 
 /// Whether the newest commit has our layout.
-fn is_ours(reading: &Reading) -> Result<bool, Failure> {
-    Ok(reading.top_paths()?.iter().any(|path| {
+fn is_ours(paths: &[String]) -> bool {
+    paths.iter().any(|path| {
         let record = path.strip_prefix("ceremony/").and_then(|rest| rest.split_once('/'));
         record.is_some_and(|(_, file)| file == "plan.json")
             || path.strip_prefix("root/").is_some_and(|name| root_number(name).is_some())
-    }))
+    })
 }
 
 /// Verifies the history and reports.
-pub(super) fn run(here: &Path, reading: &Reading, asked: &Asked, args: &Args) -> Result<(), Failure> {
-    let until = matches!(args.at, Some(At::Time(_))).then_some(asked.now);
-    let past: Past = reading.whole_history(until)?;
+pub(super) fn run(here: &Path, chosen: &Chosen, asked: &Asked, args: &Args) -> Result<(), Failure> {
+    let Chosen { reading, past } = chosen;
     let ask = Ask { now: asked.now, rehearsal: asked.rehearsal, strict: asked.strict, anchor: asked.anchor.as_ref() };
-    let found = verify_history(&past, &ask, &Portable);
+    let found = verify_history(past, &ask, &Once::default());
     if let Some(file) = &args.html {
         let path = here.join(file);
         std::fs::write(&path, page(&found)).map_err(|error| Failure::file(&path, &error))?;

@@ -5,23 +5,26 @@
 //!    them may be metadata of a delegated role, and is nothing if it cannot be read as such.
 //! 2. A role's file may carry its version before its name or not; `timestamp.json` never does.
 
-use super::past::{Held, Past};
+use super::past::{Folder, Held, Past};
 use crate::chain;
 use crate::check::{Check, Finding, Level};
 use crate::digest::Digest;
+use crate::metadata::fields::MetaFile;
 use crate::metadata::root::Root;
 use crate::metadata::snapshot::Snapshot;
 use crate::metadata::targets::{Delegations, Targets};
 use crate::metadata::timestamp::Timestamp;
 use crate::metadata::{Body, Metadata, Refusal, Role};
 use crate::signature::Verifier;
+use crate::time;
+use crate::trusted::TrustedRoot;
 use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 /// The folder in which some keep the earlier roots beside the newest.
-const ROOT_HISTORY: &str = "root_history/";
+pub(super) const ROOT_HISTORY: &str = "root_history/";
 
 /// Whether a file of this name makes its folder one of TUF metadata.
 pub fn is_named_like_metadata(name: &str) -> bool {
@@ -90,7 +93,23 @@ pub(super) struct Files<'a> {
     signed: BTreeMap<(usize, usize, Role), bool>,
     delegated: BTreeMap<(usize, usize, String), bool>,
     delegations: BTreeMap<usize, Option<Delegations>>,
+    pinned: BTreeMap<usize, Result<TrustedRoot, Refusal>>,
+    /// By folder: since when, and which.
+    roots: BTreeMap<&'a str, (usize, Roots)>,
+    /// Delegated files that were followed and delegate no further, by who delegates and by content.
+    pub(super) leaves: BTreeMap<(usize, usize), Leaf>,
 }
+
+/// A delegated file that a client takes: as which role, by which promise of the snapshot, and when it expires.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Leaf {
+    pub(super) role: String,
+    pub(super) promise: MetaFile,
+    pub(super) expires: time::Timestamp,
+}
+
+/// The roots of a folder, the newest first: the content of each, by version.
+pub(super) type Roots = Arc<Vec<(u64, usize)>>;
 
 impl<'a> Files<'a> {
     pub(super) fn new(past: &'a Past, verifier: &'a dyn Verifier) -> Self {
@@ -101,6 +120,9 @@ impl<'a> Files<'a> {
             signed: BTreeMap::new(),
             delegated: BTreeMap::new(),
             delegations: BTreeMap::new(),
+            pinned: BTreeMap::new(),
+            roots: BTreeMap::new(),
+            leaves: BTreeMap::new(),
         }
     }
 
@@ -164,21 +186,46 @@ impl<'a> Files<'a> {
         roles.as_ref().is_some_and(|all| all.role(role).is_some())
     }
 
-    /// The content of the file called `name` in a folder, and what to say if there is none.
-    pub(super) fn find(&self, files: &BTreeMap<&str, Held>, names: &[String]) -> Result<(String, usize), Refusal> {
-        for name in names {
-            match files.get(name.as_str()) {
-                Some(Held::Blob(blob)) => return Ok((name.clone(), *blob)),
-                Some(Held::Odd(what)) => {
-                    let what = alloc::format!("it is {what}, not a file");
-                    return Err(Refusal::new(Check::MetaMissing, name.clone(), what));
-                }
-                None => {}
+    /// The root with this content, for those who trust it.
+    pub(super) fn pinned(&mut self, blob: usize) -> Result<TrustedRoot, Refusal> {
+        let (past, verifier) = (self.past, self.verifier);
+        self.pinned.entry(blob).or_insert_with(|| TrustedRoot::pinned(past.bytes(blob), verifier)).clone()
+    }
+
+    /// The roots of the folder at this path, as it is now.
+    pub(super) fn roots_in(&mut self, path: &'a str, folder: &Folder<'a>) -> Roots {
+        let since = folder.roots_since();
+        if let Some((_, known)) = self.roots.get(path).filter(|(known, _)| *known == since) {
+            return Arc::clone(known);
+        }
+        let mut found = BTreeMap::new();
+        for (name, blob) in folder.roots() {
+            let Some(read) = self.read(name, blob) else { continue };
+            // A numbered file is what clients ask for.
+            if is_numbered(name) || !found.contains_key(&read.version) {
+                found.insert(read.version, blob);
             }
         }
-        let wanted = names.first().cloned().unwrap_or_default();
-        Err(Refusal::new(Check::MetaMissing, crate::text::escape(&wanted), "it is missing"))
+        let found: Roots = Arc::new(found.into_iter().rev().collect());
+        self.roots.insert(path, (since, Arc::clone(&found)));
+        found
     }
+}
+
+/// The content of the first of these files that is in a folder, and what to say if there is none.
+pub(super) fn find(folder: &Folder<'_>, names: &[String]) -> Result<(String, usize), Refusal> {
+    for name in names {
+        match folder.get(name) {
+            Some(Held::Blob(blob)) => return Ok((name.clone(), blob)),
+            Some(Held::Odd(what)) => {
+                let what = alloc::format!("it is {what}, not a file");
+                return Err(Refusal::new(Check::MetaMissing, crate::text::escape(name), what));
+            }
+            None => {}
+        }
+    }
+    let wanted = names.first().cloned().unwrap_or_default();
+    Err(Refusal::new(Check::MetaMissing, crate::text::escape(&wanted), "it is missing"))
 }
 
 /// That a quorum of `role`, as `root` has it, signed the file with these bytes.
@@ -200,21 +247,6 @@ fn signed(root: &Metadata<Root>, role: Role, bytes: &[u8], verifier: &dyn Verifi
             chain::signed_by(root, role, &Metadata::<Targets>::parse("targets.json", bytes)?, check, verifier).map(drop)
         }
     }
-}
-
-/// The roots of a folder, the newest first: the content of each, by version.
-pub(super) fn roots_in(files: &mut Files<'_>, folder: usize) -> Vec<(u64, usize)> {
-    let past = files.past;
-    let mut found = BTreeMap::new();
-    for (name, held) in past.files(folder) {
-        let (Some((Role::Root, _)), Held::Blob(blob)) = (named_role(name), held) else { continue };
-        let Some(read) = files.read(name, blob) else { continue };
-        // A numbered file is what clients ask for.
-        if is_numbered(name) || !found.contains_key(&read.version) {
-            found.insert(read.version, blob);
-        }
-    }
-    found.into_iter().rev().collect()
 }
 
 /// Whether people collect signatures in a folder of this path, and nobody is served from it.

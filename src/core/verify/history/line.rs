@@ -10,8 +10,8 @@
 //! 4. Margins go by the times of commits, which are stated.
 
 use super::Ask;
-use super::files::{Files, is_numbered, is_staged, roots_in};
-use super::past::Held;
+use super::files::{Files, is_numbered, is_staged};
+use super::past::{Folder, Held, Past};
 use super::report::{Break, RoleLife, RoleSpan, Seen};
 use super::roots::{Chain, shown};
 use super::set::{Fit, Set, fit, went_back};
@@ -36,6 +36,8 @@ pub(super) struct Line {
     pub(super) waited: usize,
     /// By role: the spans, each with the moment that brought it and its path and content.
     pub(super) lives: BTreeMap<String, Vec<(RoleSpan, usize, String, usize)>>,
+    /// Files that were told for want of a quorum, each by its path and content.
+    pub(super) unsigned: BTreeSet<(String, usize)>,
     /// Folders that were judged.
     pub(super) judged: BTreeSet<String>,
     /// Folders whose roots belong to no root of the chain.
@@ -46,13 +48,13 @@ pub(super) struct Line {
 /// One folder under way.
 #[derive(Default)]
 struct Place {
-    within: Option<usize>,
     set: Option<Set>,
     /// The moment that brought the set.
     since: usize,
     open: Option<Open>,
     back: Vec<(Set, Finding, Vec<Seen>)>,
-    numbered: BTreeMap<String, usize>,
+    /// By name: the content, and the moment that brought it.
+    numbered: BTreeMap<String, (usize, usize)>,
 }
 
 /// A span that does not fit.
@@ -64,84 +66,96 @@ struct Open {
 }
 
 /// Walks the line.
-pub(super) fn walk(files: &mut Files<'_>, chain: &Chain, tell: &mut Tell) -> Line {
-    let past = files.past;
+pub(super) fn walk<'a>(files: &mut Files<'a>, chain: &Chain, tell: &mut Tell) -> Line {
+    let past: &'a Past = files.past;
     let mut line = Line::default();
     let mut places: BTreeMap<String, Place> = BTreeMap::new();
-    for (moment, at) in past.moments.iter().enumerate().filter(|(_, at)| at.on_line) {
+    let mut noted = None;
+    past.line(|moment, at, state| {
         line.moments += 1;
-        let gone: Vec<String> =
-            places.keys().filter(|path| !at.folders.iter().any(|(here, _)| here == *path)).cloned().collect();
-        for path in gone {
-            if let Some(mut place) = places.remove(&path) {
-                close(&mut line, &mut place, &path, Some(moment), files, tell);
-                backs(&path, place, files, tell, false);
-            }
-        }
-        for (path, within) in at.folders.iter().filter(|(path, _)| !is_staged(path)) {
-            let known = places.contains_key(path);
-            if places.get(path).is_some_and(|place| place.within == Some(*within)) {
-                continue;
-            }
-            let served = past.files(*within).any(|(name, _)| name == "timestamp.json");
-            if !known && !served {
-                continue;
-            }
-            let newest = roots_in(files, *within).first().copied();
-            let root = newest.and_then(|(_, blob)| files.root(blob));
-            let belongs = root.is_some_and(|root| {
-                chain.valid.get(&root.version()).is_some_and(|valid| valid.contains(&root.payload().digest()))
-            });
-            if !known && !belongs {
-                if newest.is_some() {
-                    line.others.insert(path.clone());
-                }
-                continue;
-            }
-            line.judged.insert(path.clone());
-            let place = places.entry(path.clone()).or_default();
-            place.within = Some(*within);
-            numbered(place, path, *within, moment, files, tell);
-            match fit(files, *within) {
-                Fit::Waits => {
-                    line.waited += 1;
-                    close(&mut line, place, path, Some(moment), files, tell);
-                }
-                Fit::Fits(set) => {
-                    close(&mut line, place, path, Some(moment), files, tell);
-                    if let Some(before) = &place.set
-                        && let Some(what) = went_back(files, before, &set)
-                    {
-                        let seen = [(before, place.since), (&set, moment)].map(|(set, at)| {
-                            let part = set.parts.get(1);
-                            let name = part.map_or("timestamp.json", |part| part.name.as_str());
-                            Seen::at(past, at, &joined(path, name), part.map(|part| part.blob))
-                        });
-                        let finding = Finding::new(Level::Warning, Check::MetaRollback, shown(path), what)
-                            .hint("clients that saw the later state refuse the earlier one: ask who put it back");
-                        place.back.push((before.clone(), finding, seen.to_vec()));
-                    }
-                    (place.set, place.since) = (Some(set), moment);
-                }
-                Fit::Breaks(refusal, name, blob) => {
-                    let same = place
-                        .open
-                        .as_ref()
-                        .is_some_and(|open| open.refusal.check() == refusal.check() && open.name == name);
-                    if !same {
-                        close(&mut line, place, path, Some(moment), files, tell);
-                        place.open = Some(Open { refusal, name, blob, from: moment });
-                    }
+        for path in state.touched().filter(|path| !is_staged(path)) {
+            match state.folder(path) {
+                Some(folder) => judge(&mut line, &mut places, (path, folder), moment, chain, files, tell),
+                None => {
+                    let Some(mut place) = places.remove(path) else { continue };
+                    close(&mut line, &mut place, path, Some(moment), files, tell);
+                    backs(path, place, files, tell, false);
                 }
             }
         }
-        current(&mut line, &places, chain, moment, at.time);
-    }
+        current(&mut line, &places, chain, &mut noted, (moment, at.time));
+    });
     for (path, mut place) in places {
         close(&mut line, &mut place, &path, None, files, tell);
         backs(&path, place, files, tell, true);
     }
     line
+}
+
+/// Judges a folder that this moment changed.
+fn judge<'a>(
+    line: &mut Line,
+    places: &mut BTreeMap<String, Place>,
+    (path, folder): (&'a str, &Folder<'a>),
+    moment: usize,
+    chain: &Chain,
+    files: &mut Files<'a>,
+    tell: &mut Tell,
+) {
+    let known = places.contains_key(path);
+    if !known && !folder.is_served() {
+        return;
+    }
+    let newest = files.roots_in(path, folder).first().copied();
+    let root = newest.and_then(|(_, blob)| files.root(blob));
+    let belongs = root.is_some_and(|root| {
+        chain.valid.get(&root.version()).is_some_and(|valid| valid.contains(&root.payload().digest()))
+    });
+    if !known && !belongs {
+        if newest.is_some() {
+            line.others.insert(path.to_string());
+        }
+        return;
+    }
+    line.judged.insert(path.to_string());
+    let place = places.entry(path.to_string()).or_insert_with(|| {
+        let numbered = folder.files().filter(|(name, _)| is_numbered(name)).filter_map(|(name, held)| match held {
+            Held::Blob(blob) => Some((name.to_string(), (blob, moment))),
+            Held::Odd(_) => None,
+        });
+        Place { numbered: numbered.collect(), ..Place::default() }
+    });
+    numbered(place, path, moment, files, tell);
+    match fit(files, path, folder) {
+        Fit::Waits => {
+            line.waited += 1;
+            close(line, place, path, Some(moment), files, tell);
+        }
+        Fit::Fits(set) => {
+            close(line, place, path, Some(moment), files, tell);
+            if let Some(before) = &place.set
+                && let Some(what) = went_back(files, before, &set)
+            {
+                let seen = [(before, place.since), (&set, moment)].map(|(set, at)| {
+                    let part = set.parts.get(1);
+                    let name = part.map_or("timestamp.json", |part| part.name.as_str());
+                    Seen::at(files.past, at, &joined(path, name), part.map(|part| part.blob))
+                });
+                let finding = Finding::new(Level::Warning, Check::MetaRollback, shown(path), what)
+                    .hint("clients that saw the later state refuse the earlier one: ask who put it back");
+                place.back.push((before.clone(), finding, seen.to_vec()));
+            }
+            (place.set, place.since) = (Some(set), moment);
+        }
+        Fit::Breaks(refusal, name, blob) => {
+            let same =
+                place.open.as_ref().is_some_and(|open| open.refusal.check() == refusal.check() && open.name == name);
+            if !same {
+                close(line, place, path, Some(moment), files, tell);
+                place.open = Some(Open { refusal, name, blob, from: moment });
+            }
+        }
+    }
 }
 
 fn joined(folder: &str, name: &str) -> String {
@@ -157,6 +171,9 @@ fn close(line: &mut Line, place: &mut Place, path: &str, until: Option<usize>, f
     // One commit may fail in several ways, one after the other.
     line.breaks.push(Break { from, until: to });
     let file = joined(path, &open.name);
+    if let Some(blob) = open.blob.filter(|_| open.refusal.check() == Check::MetaQuorum) {
+        line.unsigned.insert((file.clone(), blob));
+    }
     let mut seen = Vec::from([Seen::at(past, open.from, &file, open.blob)]);
     let found = open.refusal.finding();
     let (level, end) = match until {
@@ -188,12 +205,12 @@ fn backs(path: &str, place: Place, files: &mut Files<'_>, tell: &mut Tell, at_en
     }
 }
 
-/// Rule 3.
-fn numbered(place: &mut Place, path: &str, within: usize, moment: usize, files: &mut Files<'_>, tell: &mut Tell) {
+/// Rule 3, for what this moment changed.
+fn numbered(place: &mut Place, path: &str, moment: usize, files: &mut Files<'_>, tell: &mut Tell) {
     let past = files.past;
-    for (name, held) in past.files(within).filter(|(name, _)| is_numbered(name)) {
-        let Held::Blob(blob) = held else { continue };
-        let Some(old) = place.numbered.insert(name.to_string(), blob).filter(|old| *old != blob) else { continue };
+    for (name, blob) in past.changed(moment, path).filter(|(name, _)| is_numbered(name)) {
+        let old = place.numbered.insert(name.to_string(), (blob, moment));
+        let Some((old, since)) = old.filter(|(old, _)| *old != blob) else { continue };
         let payload = |files: &mut Files<'_>, blob| files.read(name, blob).map(|read| read.payload);
         let same = payload(files, old).is_some() && payload(files, old) == payload(files, blob);
         let (level, what) = if same {
@@ -208,16 +225,27 @@ fn numbered(place: &mut Place, path: &str, within: usize, moment: usize, files: 
         }
         tell.found(
             finding,
-            Vec::from([Seen::at(past, moment, &file, Some(old)), Seen::at(past, moment, &file, Some(blob))]),
+            Vec::from([Seen::at(past, since, &file, Some(old)), Seen::at(past, moment, &file, Some(blob))]),
         );
     }
 }
 
 /// Notes what clients get at this moment: of the folder of the chain, else of the one with the newest root and timestamp.
-fn current(line: &mut Line, places: &BTreeMap<String, Place>, chain: &Chain, moment: usize, time: Timestamp) {
-    let sets = places.iter().filter_map(|(path, place)| Some((path, place.set.as_ref()?)));
+/// `noted` is the folder, and the moment that brought its set, which were noted last.
+fn current(
+    line: &mut Line,
+    places: &BTreeMap<String, Place>,
+    chain: &Chain,
+    noted: &mut Option<(String, usize)>,
+    (moment, time): (usize, Timestamp),
+) {
+    let sets = places.iter().filter_map(|(path, place)| Some((path, place.set.as_ref()?, place.since)));
     let rank = |path: &str, set: &Set| (set.version("root"), set.version("timestamp"), path == chain.folder);
-    let Some((path, set)) = sets.max_by_key(|(path, set)| rank(path, set)) else { return };
+    let Some((path, set, since)) = sets.max_by_key(|(path, set, _)| rank(path, set)) else { return };
+    let now = Some((path.clone(), since));
+    if core::mem::replace(noted, now.clone()) == now {
+        return;
+    }
     for part in &set.parts {
         let spans = line.lives.entry(part.role.clone()).or_default();
         if let Some((last, ..)) = spans.last_mut() {

@@ -19,17 +19,19 @@ mod report;
 mod roots;
 mod same;
 mod set;
+mod sightings;
 mod told;
 
 pub use files::{is_named_like_a_key, is_named_like_metadata};
 pub use page::page;
-pub use past::{Folder, Held, Moment, Move, Past};
+pub use past::{Change, Held, Moment, Move, Past};
 pub use report::{
     Attestation, AttestationFacts, Break, Facts, HistoryReport, HolderLife, RoleLife, RoleSpan, RootLife, Seen, Told,
 };
 
 use self::files::Files;
-use self::roots::{Chain, Sighting};
+use self::roots::Chain;
+use self::sightings::Sightings;
 use self::told::Tell;
 use super::report::Verdict;
 use crate::check::{Check, Finding, Level};
@@ -56,20 +58,11 @@ pub struct Ask<'a> {
     pub anchor: Option<&'a Digest>,
 }
 
-impl Past {
-    /// Whether any commit holds a root, so that there is something to verify.
-    pub fn holds_roots(&self) -> bool {
-        let named =
-            |name: &String| files::named_role(name).is_some_and(|(role, _)| role == crate::metadata::Role::Root);
-        self.names.iter().any(named)
-    }
-}
-
 /// Verifies everything that git remembers.
 pub fn verify_history(past: &Past, ask: &Ask<'_>, verifier: &dyn Verifier) -> HistoryReport {
     let mut tell = Tell::default();
     let mut files = Files::new(past, verifier);
-    let sightings = roots::sightings(past);
+    let sightings = Sightings::of(past);
     let mut facts = Facts {
         head: past.head.clone(),
         commits: (past.commits, past.line),
@@ -88,7 +81,8 @@ pub fn verify_history(past: &Past, ask: &Ask<'_>, verifier: &dyn Verifier) -> Hi
         roots::rivals(&mut files, &mut chain, &sightings, &mut tell);
         let line = line::walk(&mut files, &chain, &mut tell);
         facts.roles = line::margins(&line, &files, ask, &mut tell);
-        facts.files = others::look(&mut files, &chain, &line.judged, &sightings, &mut tell);
+        let counts = others::look(&mut files, &chain, &line, &sightings, &mut tell);
+        (facts.files, facts.unsigned) = (counts.files, counts.unsigned);
         forms(&mut files, &sightings, ask, &mut tell);
         let (attestations, holders) = proofs::look(&files, &chain, &sightings, ask, &mut tell);
         facts.roots = lives(&chain, &line, &sightings, past);
@@ -108,38 +102,44 @@ pub fn verify_history(past: &Past, ask: &Ask<'_>, verifier: &dyn Verifier) -> Hi
         let elsewhere = chain.others.union(&line.others).filter(|folder| !line.judged.contains(*folder));
         facts.others = elsewhere.map(|folder| roots::shown(folder)).collect();
         checked.push(format!(
-            "{} commits reached by {} references, {} of them the main line: every file named like TUF metadata in each",
-            past.commits, past.references, past.line
+            "{} reached by {}, {} of them the main line: every file named like TUF metadata in each",
+            many(past.commits, "commit", "commits"),
+            many(past.references, "reference", "references"),
+            past.line
         ));
         checked.push(format!(
-            "{} roots of {}, each signed by its own keys and its predecessor's",
-            facts.roots.len(),
+            "{} of {}, each signed by its own keys and its predecessor's",
+            many(facts.roots.len(), "root", "roots"),
             facts.folder
         ));
         checked.push(format!(
-            "{} other files of metadata against the roots of their own commits; no quorum signed {} of them",
-            facts.files.0, facts.files.1
+            "{} against the roots of their own commits; no quorum signed {} of them",
+            many(facts.files.0, "other file of metadata", "other files of metadata"),
+            facts.files.1
         ));
         let folders: Vec<String> = line.judged.iter().map(|folder| roots::shown(folder)).collect();
         checked.push(format!(
-            "{} moments of the main line, as a client would take them from {}",
-            line.moments,
+            "{} of the main line, as a client would take them from {}",
+            many(line.moments, "moment", "moments"),
             if folders.is_empty() { "no folder, for none has a timestamp".to_string() } else { folders.join(", ") }
         ));
         if line.waited > 0 {
             checked.push(format!(
-                "at {} moments the files waited for the online keys to sign, as in a source they do",
-                line.waited
+                "at {} the files waited for the online keys to sign, as in a source they do",
+                many(line.waited, "moment", "moments")
             ));
         }
-        checked.push(format!("{} attestations down to a pinned anchor, and to the holders' keys", attestations.len()));
+        checked.push(format!(
+            "{} down to a pinned anchor, and to the holders' keys",
+            many(attestations.len(), "attestation", "attestations")
+        ));
         equivalents = same::equivalents(&chain, &sightings, &attestations, past);
         (facts.attestations, facts.holders) = (attestations, holders);
         if !facts.others.is_empty() {
             not_checked.push(format!("other trust roots that lie here too: {}", facts.others.join(", ")));
         }
         if facts.drafts > 0 {
-            not_checked.push(format!("{} drafts of roots that never had a quorum", facts.drafts));
+            not_checked.push(format!("{} of roots that never had a quorum", many(facts.drafts, "draft", "drafts")));
         }
     } else {
         let what = "the main line has no root outside folders in which signatures are collected";
@@ -151,7 +151,14 @@ pub fn verify_history(past: &Past, ask: &Ask<'_>, verifier: &dyn Verifier) -> Hi
         not_checked.push("what came before the clone was cut (`git fetch --unshallow`)".to_string());
     }
     if past.later > 0 {
-        not_checked.push(format!("{} commits that are later than the time asked about", past.later));
+        let later = many(past.later, "commit", "commits");
+        not_checked.push(format!("{later} later than the time asked about"));
+    }
+    if past.replaced {
+        not_checked.push(
+            "what `git replace` puts in place of objects: everything was read as it was committed, which `git log` does not"
+                .to_string(),
+        );
     }
     not_checked.extend(
         [
@@ -184,13 +191,18 @@ pub fn verify_history(past: &Past, ask: &Ask<'_>, verifier: &dyn Verifier) -> Hi
     }
 }
 
+/// A number of things.
+fn many(count: usize, one: &str, more: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { more })
+}
+
 fn span(past: &Past) -> Option<(Timestamp, Timestamp)> {
     let times = || past.moments.iter().filter(|moment| moment.on_line).map(|moment| moment.time);
     Some((times().min()?, times().max()?))
 }
 
 /// A rehearsal is verified only as one, and nothing else as one.
-fn rehearsal(chain: &Chain, ask: &Ask<'_>, sightings: &[Sighting], past: &Past, tell: &mut Tell) {
+fn rehearsal(chain: &Chain, ask: &Ask<'_>, sightings: &Sightings<'_>, past: &Past, tell: &mut Tell) {
     for (version, (blob, root)) in &chain.roots {
         let (what, hint) = match (root.signed().get(REHEARSAL).is_some(), ask.rehearsal) {
             (true, false) => {
@@ -199,7 +211,7 @@ fn rehearsal(chain: &Chain, ask: &Ask<'_>, sightings: &[Sighting], past: &Past, 
             (false, true) => ("this is no rehearsal's", "verify without --rehearsal"),
             _ => continue,
         };
-        let seen = roots::best_sighting(sightings, *blob).map(|one| one.seen(past));
+        let seen = sightings.best(*blob).map(|one| one.seen(past));
         let finding = Finding::new(Level::Refused, Check::Rehearsal, format!("{version}.root.json"), what);
         tell.found(finding.hint(hint), seen.into_iter().collect());
     }
@@ -218,18 +230,18 @@ fn anchor(chain: &Chain, ask: &Ask<'_>, tell: &mut Tell) -> Option<u64> {
 }
 
 /// Old forms of everything but the roots, which are reported with the chain: the same form is one finding.
-fn forms(files: &mut Files<'_>, sightings: &[Sighting], ask: &Ask<'_>, tell: &mut Tell) {
+fn forms(files: &mut Files<'_>, sightings: &Sightings<'_>, ask: &Ask<'_>, tell: &mut Tell) {
     let past = files.past;
     let mut known: BTreeMap<usize, ()> = BTreeMap::new();
-    for one in sightings.iter().filter(|one| one.on_line.is_some() && !files::is_staged(&one.folder)) {
-        let Some(read) = files.read(&one.name, one.blob).filter(|read| read.root.is_none()) else { continue };
+    for one in sightings.iter().filter(|one| one.on_line.is_some() && !files::is_staged(one.folder)) {
+        let Some(read) = files.read(one.name, one.blob).filter(|read| read.root.is_none()) else { continue };
         let findings = files::weighed(&read.findings, ask.strict);
         if findings.is_empty() || known.insert(one.blob, ()).is_some() {
             continue;
         }
         for finding in findings {
             // A form is one finding, however many files have it.
-            let (_, role) = one.name.rsplit_once('/').unwrap_or(("", &one.name));
+            let (_, role) = one.name.rsplit_once('/').unwrap_or(("", one.name));
             let role = role.trim_start_matches(|c: char| c.is_ascii_digit()).trim_start_matches('.');
             tell.found(Finding { subject: escape(role), ..finding }, Vec::from([one.seen(past)]));
         }
@@ -257,13 +269,12 @@ fn moves(past: &Past, tell: &mut Tell) {
 }
 
 /// The roots over time.
-fn lives(chain: &Chain, line: &line::Line, sightings: &[Sighting], past: &Past) -> Vec<RootLife> {
+fn lives(chain: &Chain, line: &line::Line, sightings: &Sightings<'_>, past: &Past) -> Vec<RootLife> {
     let spans = line.lives.get("root").map(Vec::as_slice).unwrap_or_default();
     let came = |version: u64| {
         let span = spans.iter().find(|(span, ..)| span.version == version).map(|(span, ..)| span.from);
         let (blob, _) = chain.roots.get(&version)?;
-        let seen = sightings.iter().filter(|one| one.blob == *blob).filter_map(|one| one.on_line);
-        let seen = seen.min().and_then(|moment| past.moments.get(moment)).map(|moment| moment.time);
+        let seen = sightings.best(*blob).and_then(|one| past.moments.get(one.on_line?)).map(|moment| moment.time);
         span.or(seen)
     };
     let one = |(version, (blob, root)): (&u64, &(usize, _))| {
@@ -274,7 +285,7 @@ fn lives(chain: &Chain, line: &line::Line, sightings: &[Sighting], past: &Past) 
         RootLife {
             version: *version,
             payload: root.payload().digest(),
-            seen: roots::best_sighting(sightings, *blob).map(|one| one.seen(past)),
+            seen: sightings.best(*blob).map(|one| one.seen(past)),
             from: came(*version),
             until: version.checked_add(1).and_then(came),
             expires: root.expires(),

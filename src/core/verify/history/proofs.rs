@@ -9,9 +9,10 @@
 
 use super::Ask;
 use super::files::{Files, is_named_like_a_key};
-use super::past::{Held, Past};
+use super::past::{Folder, Past};
 use super::report::{Attestation, AttestationFacts, HolderLife, Seen};
-use super::roots::{Chain, Sighting, best_sighting};
+use super::roots::Chain;
+use super::sightings::Sightings;
 use super::told::Tell;
 use crate::attestation::advisories;
 use crate::attestation::anchor::{Anchors, certificate_from_pem};
@@ -30,12 +31,14 @@ use alloc::vec::Vec;
 const OWNER: &str = "x-tuf-on-ci-keyowner";
 /// The signing slot.
 const SLOT: &str = "9c";
+/// The most certificates and public keys of one folder that are looked at.
+const MAX_KEYS: usize = 1024;
 
 /// Looks at all attestations and all holders.
 pub(super) fn look(
     files: &Files<'_>,
     chain: &Chain,
-    sightings: &[Sighting],
+    sightings: &Sightings<'_>,
     ask: &Ask<'_>,
     tell: &mut Tell,
 ) -> (Vec<Attestation>, Vec<HolderLife>) {
@@ -56,7 +59,7 @@ pub(super) fn look(
             let what =
                 format!("nothing shows that the key{owner} was made on a token; it is in {}", versions(&holder.roots));
             let seen = chain.roots.iter().filter(|(version, _)| holder.roots.contains(version));
-            let seen = seen.filter_map(|(_, (blob, _))| Some(best_sighting(sightings, *blob)?.seen(files.past)));
+            let seen = seen.filter_map(|(_, (blob, _))| Some(sightings.best(*blob)?.seen(files.past)));
             let finding = Finding::new(Level::Warning, Check::AttMissing, holder.fingerprint.to_string(), what)
                 .hint("ask the holder for the attestation; the token makes it again at any time");
             tell.found(finding, seen.collect());
@@ -120,70 +123,85 @@ struct Pair {
     folder: String,
     name: String,
     slot: (usize, Vec<u8>),
-    device: Vec<u8>,
+    device: Option<(usize, Vec<u8>)>,
     /// The public keys beside it that are meant for it.
     keys: Vec<(String, usize, PublicKey)>,
 }
 
-/// Every different pair.
+/// Every different pair, in the order of moments.
 fn all_pairs(past: &Past, tell: &mut Tell) -> Vec<Pair> {
-    let mut found = Vec::new();
-    let mut looked = BTreeSet::new();
-    let mut known = BTreeSet::new();
-    let mut alone: BTreeMap<usize, Seen> = BTreeMap::new();
-    for (moment, at) in past.moments.iter().enumerate() {
-        for (folder, within) in at.folders.iter() {
-            if !looked.insert(*within) {
-                continue;
-            }
-            let mut certificates: Vec<(&str, usize, Vec<u8>)> = Vec::new();
-            let mut keys: Vec<(&str, usize, PublicKey)> = Vec::new();
-            for (name, held) in past.files(*within).filter(|(name, _)| is_named_like_a_key(name)) {
-                let Held::Blob(blob) = held else { continue };
-                let bytes = past.bytes(blob);
-                let text = core::str::from_utf8(bytes).ok();
-                if let Some(key) = text.and_then(|text| PublicKey::from_pem(text).ok()) {
-                    keys.push((name, blob, key));
-                } else {
-                    let der = text.and_then(certificate_from_pem).unwrap_or_else(|| bytes.to_vec());
-                    certificates.push((name, blob, der));
-                }
-            }
-            let ders: Vec<&[u8]> = certificates.iter().map(|(_, _, der)| der.as_slice()).collect();
-            let pairs = pairs(&ders);
-            for (slot, device) in &pairs {
-                let Some((name, blob, der)) = certificates.get(*slot) else { continue };
-                let path = if folder.is_empty() { (*name).to_string() } else { format!("{folder}/{name}") };
-                let Some((_, device_blob, device)) = device.and_then(|device| certificates.get(device)) else {
-                    alone.entry(*blob).or_insert_with(|| Seen::at(past, moment, &path, Some(*blob)));
+    let mut found: BTreeMap<(usize, usize), Pair> = BTreeMap::new();
+    let mut alone: BTreeMap<usize, (usize, Seen)> = BTreeMap::new();
+    past.walk(|moment, _, state| {
+        for path in state.touched() {
+            let keys = past.changed(moment, path).any(|(name, _)| is_named_like_a_key(name));
+            let Some(folder) = state.folder(path).filter(|_| keys) else { continue };
+            for pair in pairs_in(past, moment, path, folder) {
+                let slot = pair.slot.0;
+                let Some(device) = &pair.device else {
+                    let seen = Seen::at(past, moment, &joined(path, &pair.name), Some(slot));
+                    let known = alone.entry(slot).or_insert_with(|| (moment, seen.clone()));
+                    if moment < known.0 {
+                        *known = (moment, seen);
+                    }
                     continue;
                 };
-                if !known.insert((*blob, *device_blob)) {
-                    continue;
+                let key = (slot, device.0);
+                if found.get(&key).is_none_or(|known| pair.moment < known.moment) {
+                    found.insert(key, pair);
                 }
-                let meant = |key: &&(&str, usize, PublicKey)| {
-                    pairs.len() == 1 || serial_in(key.0).is_some_and(|serial| serial_in(name) == Some(serial))
-                };
-                let keys = keys.iter().filter(meant).map(|(name, blob, key)| ((*name).to_string(), *blob, key.clone()));
-                found.push(Pair {
-                    moment,
-                    folder: folder.clone(),
-                    name: (*name).to_string(),
-                    slot: (*blob, der.clone()),
-                    device: device.clone(),
-                    keys: keys.collect(),
-                });
             }
         }
-    }
-    alone.retain(|blob, _| !known.iter().any(|(slot, _)| slot == blob));
-    for seen in alone.into_values() {
+    });
+    let paired: BTreeSet<usize> = found.keys().map(|(slot, _)| *slot).collect();
+    for (_, seen) in alone.into_iter().filter(|(slot, _)| !paired.contains(slot)).map(|(_, alone)| alone) {
         let what = "the certificate of its device is not beside it, so nobody can follow it to its maker";
         let finding = Finding::new(Level::Warning, Check::AttChain, seen.path.clone(), what)
             .hint("ask the holder for the certificate of slot f9");
         tell.found(finding, Vec::from([seen]));
     }
+    let mut found: Vec<Pair> = found.into_values().collect();
+    found.sort_by(|a, b| (a.moment, &a.folder, &a.name).cmp(&(b.moment, &b.folder, &b.name)));
     found
+}
+
+/// The certificates of slots in a folder, each with that of its device.
+fn pairs_in(past: &Past, moment: usize, path: &str, folder: &Folder<'_>) -> Vec<Pair> {
+    let mut certificates: Vec<(&str, usize, Vec<u8>)> = Vec::new();
+    let mut keys: Vec<(&str, usize, PublicKey)> = Vec::new();
+    for (name, blob) in folder.keys().take(MAX_KEYS) {
+        let bytes = past.bytes(blob);
+        let text = core::str::from_utf8(bytes).ok();
+        if let Some(key) = text.and_then(|text| PublicKey::from_pem(text).ok()) {
+            keys.push((name, blob, key));
+        } else {
+            let der = text.and_then(certificate_from_pem).unwrap_or_else(|| bytes.to_vec());
+            certificates.push((name, blob, der));
+        }
+    }
+    let ders: Vec<&[u8]> = certificates.iter().map(|(_, _, der)| der.as_slice()).collect();
+    let pairs = pairs(&ders);
+    let one = |(slot, device): &(usize, Option<usize>)| {
+        let (name, blob, der) = certificates.get(*slot)?;
+        let meant = |key: &&(&str, usize, PublicKey)| {
+            pairs.len() == 1 || serial_in(key.0).is_some_and(|serial| serial_in(name) == Some(serial))
+        };
+        let keys = keys.iter().filter(meant).map(|(name, blob, key)| ((*name).to_string(), *blob, key.clone()));
+        let device = device.and_then(|device| certificates.get(device)).map(|(_, blob, der)| (*blob, der.clone()));
+        Some(Pair {
+            moment,
+            folder: path.to_string(),
+            name: (*name).to_string(),
+            slot: (*blob, der.clone()),
+            device,
+            keys: keys.collect(),
+        })
+    };
+    pairs.iter().filter_map(one).collect()
+}
+
+fn joined(folder: &str, name: &str) -> String {
+    if folder.is_empty() { name.to_string() } else { format!("{folder}/{name}") }
 }
 
 /// The number that the name of a file or of a folder begins with.
@@ -201,13 +219,14 @@ fn judge(
     ask: &Ask<'_>,
     tell: &mut Tell,
 ) -> Attestation {
-    let path = |name: &str| if pair.folder.is_empty() { name.to_string() } else { format!("{}/{name}", pair.folder) };
+    let path = |name: &str| joined(&pair.folder, name);
+    let device = pair.device.as_ref().map(|(_, der)| der.as_slice()).unwrap_or_default();
     let seen = Seen::at(past, pair.moment, &path(&pair.name), Some(pair.slot.0));
     let say = |tell: &mut Tell, finding: Finding| {
         let level = if finding.level == Level::Note { return } else { Level::Warning };
         tell.found(Finding { level, subject: seen.path.clone(), ..finding }, Vec::from([seen.clone()]));
     };
-    let Examined { facts, findings } = read(&pair.slot.1, &pair.device, &[], &seen.path, anchors);
+    let Examined { facts, findings } = read(&pair.slot.1, device, &[], &seen.path, anchors);
     let Some(facts) = facts else {
         findings.into_iter().for_each(|finding| say(tell, finding));
         return Attestation { seen, facts: None, holds: false, roots: Vec::new() };
@@ -221,7 +240,7 @@ fn judge(
         rehearsal: ask.rehearsal,
         waived: &[],
     };
-    let examined = examine(&pair.slot.1, &pair.device, &[], &expected, anchors);
+    let examined = examine(&pair.slot.1, device, &[], &expected, anchors);
     let roots = holders.iter().find(|((_, key), _)| *key == facts.key).map(|(_, holder)| holder.roots.clone());
     let mut holds = examined.facts.is_some();
     for mut finding in examined.findings {

@@ -96,6 +96,8 @@ pub struct Facts {
     pub holders: Vec<HolderLife>,
     /// Every attestation that was found.
     pub attestations: Vec<Attestation>,
+    /// How many numbered files no quorum signed, of those that lay where clients are served and that none was led to.
+    pub unsigned: usize,
     /// Spans in which the published files did not fit together.
     pub breaks: Vec<Break>,
     /// How often the folder waited for the online keys, as sources do.
@@ -228,17 +230,18 @@ impl HistoryReport {
             let of = |told: &&Told| told.finding.level == Level::Warning && checks.contains(&told.finding.check);
             self.findings.iter().filter(of).count()
         };
-        let many = |count: usize, one: &str, more: &str| match count {
-            0 => None,
-            1 => Some(format!("1 {one}")),
-            count => Some(format!("{count} {more}")),
-        };
+        let many = |count: usize, one: &str, more: &str| (count > 0).then(|| super::many(count, one, more));
         let breaks = self.facts.breaks.iter().filter(|one| one.until.is_some()).count();
+        let unproved = self.facts.attestations.iter().filter(|one| !one.holds).count();
         [
+            many(warned(&[Check::RootRival]), "valid root outside the chain", "valid roots outside the chain"),
+            many(warned(&[Check::MetaRival]), "version with two files", "versions with two files"),
+            many(self.facts.unsigned, "published file that no quorum signed", "published files that no quorum signed"),
             many(breaks, "span that did not fit together", "spans that did not fit together"),
             many(warned(&[Check::MetaRollback]), "step back", "steps back"),
             many(warned(&[Check::HistoryRewrite]), "rewrite", "rewrites"),
             many(warned(&[Check::ExpiryMargin]), "renewal too late or due", "renewals too late or due"),
+            many(unproved, "attestation that does not hold", "attestations that do not hold"),
             many(warned(&[Check::AttMissing]), "key without a hardware proof", "keys without a hardware proof"),
             many(warned(&[Check::AttAdvisory]), "token under an advisory", "tokens under an advisory"),
         ]
@@ -338,6 +341,7 @@ impl Facts {
             ("other_trust_roots".to_string(), lines(&self.others)),
             ("files".to_string(), count(self.files.0)),
             ("files_without_quorum".to_string(), count(self.files.1)),
+            ("published_without_quorum".to_string(), count(self.unsigned)),
             ("roots".to_string(), list(&self.roots, RootLife::to_json)),
             ("roles".to_string(), list(&self.roles, RoleLife::to_json)),
             ("holders".to_string(), list(&self.holders, HolderLife::to_json)),

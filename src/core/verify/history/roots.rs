@@ -9,9 +9,10 @@
 //! 3. Whatever else calls itself a root of these versions is a draft, or belongs to another trust root.
 
 use super::Ask;
-use super::files::{Files, is_numbered, is_staged, named_role, roots_in};
-use super::past::Past;
+use super::files::{Files, Roots, is_staged, named_role};
+use super::past::{Past, State};
 use super::report::Seen;
+use super::sightings::{Sighting, Sightings};
 use super::told::Tell;
 use crate::chain::{self, Signatures};
 use crate::check::{Check, Finding, Level};
@@ -27,64 +28,6 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-
-/// Where a content first lay.
-#[derive(Clone, Debug)]
-pub(super) struct Sighting {
-    /// The earliest moment that holds the content at this path.
-    pub(super) moment: usize,
-    /// The earliest of the main line, if there is one.
-    pub(super) on_line: Option<usize>,
-    /// The folder; empty for the top.
-    pub(super) folder: String,
-    /// The name in the folder.
-    pub(super) name: String,
-    /// Which content of the folder it was first seen in.
-    pub(super) within: usize,
-    pub(super) blob: usize,
-}
-
-impl Sighting {
-    pub(super) fn path(&self) -> String {
-        if self.folder.is_empty() { self.name.clone() } else { format!("{}/{}", self.folder, self.name) }
-    }
-
-    pub(super) fn seen(&self, past: &Past) -> Seen {
-        Seen::at(past, self.on_line.unwrap_or(self.moment), &self.path(), Some(self.blob))
-    }
-}
-
-/// Every content at every path, once, in the order of moments.
-pub(super) fn sightings(past: &Past) -> Vec<Sighting> {
-    let mut found: Vec<Sighting> = Vec::new();
-    let mut known: BTreeMap<(&str, &str, usize), usize> = BTreeMap::new();
-    let mut looked: BTreeSet<(&str, usize, bool)> = BTreeSet::new();
-    for (moment, at) in past.moments.iter().enumerate() {
-        for (folder, within) in at.folders.iter() {
-            if !looked.insert((folder, *within, at.on_line)) {
-                continue;
-            }
-            for (name, held) in past.files(*within) {
-                let super::past::Held::Blob(blob) = held else { continue };
-                let number = *known.entry((folder, name, blob)).or_insert_with(|| {
-                    found.push(Sighting {
-                        moment,
-                        on_line: None,
-                        folder: folder.clone(),
-                        name: name.to_string(),
-                        within: *within,
-                        blob,
-                    });
-                    found.len() - 1
-                });
-                if at.on_line && found[number].on_line.is_none() {
-                    found[number].on_line = Some(moment);
-                }
-            }
-        }
-    }
-    found
-}
 
 /// The chain.
 pub(super) struct Chain {
@@ -103,13 +46,23 @@ pub(super) struct Chain {
 }
 
 /// Finds the chain; nothing where there is no root on the main line outside folders in which signatures are collected.
-pub(super) fn find(files: &mut Files<'_>, sightings: &[Sighting], ask: &Ask<'_>) -> Option<Chain> {
-    let past = files.past;
-    let newest = past.moments.iter().rev().filter(|moment| moment.on_line);
-    let (folder, within) = newest.filter_map(|moment| chosen(files, &moment.folders)).next()?;
+pub(super) fn find<'a>(files: &mut Files<'a>, sightings: &Sightings<'a>, ask: &Ask<'_>) -> Option<Chain> {
+    let past: &'a Past = files.past;
+    let newest = past.moments.iter().rposition(|moment| moment.on_line)?;
+    let mut found = None;
+    past.line(|moment, _, state| {
+        if moment == newest {
+            found = chosen(files, state);
+        }
+    });
+    if found.is_none() {
+        // The newest commit has none any more: the last that had.
+        past.line(|_, _, state| found = chosen(files, state).or(found.take()));
+    }
+    let (folder, versions) = found?;
     let mut roots: BTreeMap<u64, (usize, Arc<Metadata<Root>>)> = BTreeMap::new();
-    for (version, blob) in roots_in(files, within) {
-        roots.extend(files.root(blob).map(|root| (version, (blob, root))));
+    for (version, blob) in versions.iter() {
+        roots.extend(files.root(*blob).map(|root| (*version, (*blob, root))));
     }
     earlier(files, sightings, &mut roots);
     let named = roots.iter().map(|(version, (blob, _))| {
@@ -121,34 +74,33 @@ pub(super) fn find(files: &mut Files<'_>, sightings: &[Sighting], ask: &Ask<'_>)
     Some(Chain { folder, roots, report, valid, drafts: 0, others: BTreeSet::new() })
 }
 
-/// Rule 1: the folder of a commit that is served: with a timestamp before without, then by the newest root, then by how
-/// many roots there are, then the one nearest to the top.
-fn chosen(files: &mut Files<'_>, folders: &[(String, usize)]) -> Option<(String, usize)> {
+/// Rule 1: the folder of a commit that is served, and its roots: with a timestamp before without, then by the newest root,
+/// then by how many roots there are, then the one nearest to the top.
+fn chosen<'a>(files: &mut Files<'a>, state: &State<'a>) -> Option<(String, Roots)> {
     let mut best = None;
-    for (path, within) in folders.iter().filter(|(path, _)| !is_staged(path)) {
-        let roots = roots_in(files, *within);
+    for (path, folder) in state.folders().filter(|(path, _)| !is_staged(path)) {
+        let roots = files.roots_in(path, folder);
         let Some((newest, _)) = roots.first() else { continue };
-        let served = files.past.files(*within).any(|(name, _)| name == "timestamp.json");
         let depth = core::cmp::Reverse(path.split('/').count());
-        let rank = (served, *newest, roots.len(), depth, core::cmp::Reverse(path.clone()));
+        let rank = (folder.is_served(), *newest, roots.len(), depth, core::cmp::Reverse(path));
         if best.as_ref().is_none_or(|(known, _)| *known < rank) {
-            best = Some((rank, (path.clone(), *within)));
+            best = Some((rank, (path.to_string(), roots)));
         }
     }
     best.map(|(_, chosen)| chosen)
 }
 
 /// Adds the roots before the first, as far as the main line knows them.
-fn earlier(files: &mut Files<'_>, sightings: &[Sighting], roots: &mut BTreeMap<u64, (usize, Arc<Metadata<Root>>)>) {
+fn earlier(files: &mut Files<'_>, sightings: &Sightings<'_>, roots: &mut BTreeMap<u64, (usize, Arc<Metadata<Root>>)>) {
     let verifier = files.verifier;
     while let Some((version, first)) = roots.first_key_value().map(|(version, (_, root))| (*version, Arc::clone(root)))
     {
         if version == 1 {
             return;
         }
-        let of_line = sightings.iter().rev().filter(|one| one.on_line.is_some() && !is_staged(&one.folder));
+        let of_line = sightings.iter().rev().filter(|one| one.on_line.is_some() && !is_staged(one.folder));
         let found =
-            of_line.filter(|one| named_role(&one.name).is_some_and(|(role, _)| role == Role::Root)).find_map(|one| {
+            of_line.filter(|one| named_role(one.name).is_some_and(|(role, _)| role == Role::Root)).find_map(|one| {
                 let root = files.root(one.blob).filter(|root| root.version() + 1 == version)?;
                 let belongs =
                     chain::own_quorum(&root, verifier).is_ok() && chain::follows(&root, &first, verifier).is_ok();
@@ -160,13 +112,13 @@ fn earlier(files: &mut Files<'_>, sightings: &[Sighting], roots: &mut BTreeMap<u
 }
 
 /// Tells what is to be said of each root of the chain.
-pub(super) fn tell(chain: &Chain, sightings: &[Sighting], past: &Past, tell: &mut Tell) {
+pub(super) fn tell(chain: &Chain, sightings: &Sightings<'_>, past: &Past, tell: &mut Tell) {
     for finding in &chain.report.findings {
         tell.found(Finding { subject: shown(&chain.folder), ..finding.clone() }, Vec::new());
     }
     for report in &chain.report.roots {
         let Some((blob, _)) = chain.roots.get(&report.number) else { continue };
-        let here = best_sighting(sightings, *blob);
+        let here = sightings.best(*blob);
         for finding in &report.findings {
             let seen = here.map(|one| one.seen(past));
             tell.found(finding.clone(), seen.into_iter().collect());
@@ -179,24 +131,18 @@ pub(super) fn shown(folder: &str) -> String {
     if folder.is_empty() { "the top folder".to_string() } else { escape(folder) }
 }
 
-/// Where a content lay first on the main line, else anywhere.
-pub(super) fn best_sighting(sightings: &[Sighting], blob: usize) -> Option<&Sighting> {
-    let all = || sightings.iter().filter(|one| one.blob == blob);
-    all().filter(|one| one.on_line.is_some()).min_by_key(|one| (one.on_line, !is_numbered(&one.name))).or(all().next())
-}
-
 /// One payload that calls itself a root, wherever it lies.
 struct Candidate<'a> {
     root: Arc<Metadata<Root>>,
     /// Every form of the file, with where it lay.
-    forms: Vec<(usize, &'a Sighting)>,
+    forms: Vec<(usize, &'a Sighting<'a>)>,
 }
 
 /// Rule 2, for every version in order; tells each rival.
-pub(super) fn rivals(files: &mut Files<'_>, chain: &mut Chain, sightings: &[Sighting], tell: &mut Tell) {
+pub(super) fn rivals(files: &mut Files<'_>, chain: &mut Chain, sightings: &Sightings<'_>, tell: &mut Tell) {
     let mut candidates: BTreeMap<(u64, Digest), Candidate<'_>> = BTreeMap::new();
-    for one in sightings {
-        if named_role(&one.name).is_none_or(|(role, _)| role != Role::Root) {
+    for one in sightings.iter() {
+        if named_role(one.name).is_none_or(|(role, _)| role != Role::Root) {
             continue;
         }
         let Some(root) = files.root(one.blob) else { continue };
@@ -213,7 +159,8 @@ pub(super) fn rivals(files: &mut Files<'_>, chain: &mut Chain, sightings: &[Sigh
         if of_chain {
             continue;
         }
-        let forms: Vec<Arc<Metadata<Root>>> = candidate.forms.iter().filter_map(|(b, _)| files.root(*b)).collect();
+        let contents: BTreeSet<usize> = candidate.forms.iter().map(|(blob, _)| *blob).collect();
+        let forms: Vec<Arc<Metadata<Root>>> = contents.into_iter().filter_map(|blob| files.root(blob)).collect();
         let met = |by: &Metadata<Root>| met(by, &forms, verifier);
         let own = met(&candidate.root);
         let before = version.checked_sub(1).and_then(|before| reached.get(&before));
@@ -228,7 +175,7 @@ pub(super) fn rivals(files: &mut Files<'_>, chain: &mut Chain, sightings: &[Sigh
             if related {
                 chain.drafts += 1;
             } else {
-                let folders = candidate.forms.iter().map(|(_, one)| one.folder.clone());
+                let folders = candidate.forms.iter().map(|(_, one)| one.folder.to_string());
                 chain.others.extend(folders.filter(|folder| *folder != chain.folder));
             }
             continue;
@@ -242,7 +189,7 @@ pub(super) fn rivals(files: &mut Files<'_>, chain: &mut Chain, sightings: &[Sigh
             ""
         };
         let finding = if let Some((blob, root)) = known {
-            seen.extend(best_sighting(sightings, *blob).map(|one| one.seen(past)));
+            seen.extend(sightings.best(*blob).map(|one| one.seen(past)));
             let what = format!(
                 "two different roots of version {version} are validly signed: {payload} (by {own} of its keys{together}), \
                  and {} of the chain",

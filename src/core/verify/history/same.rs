@@ -7,7 +7,8 @@
 
 use super::past::Past;
 use super::report::Attestation;
-use super::roots::{Chain, Sighting, best_sighting};
+use super::roots::Chain;
+use super::sightings::Sightings;
 use crate::metadata::Role;
 use crate::metadata::tufkey::Spelling;
 use alloc::format;
@@ -23,13 +24,13 @@ const COUNT: &str = r#"d=$(mktemp -d) && git cat-file blob "$1" > "$d/old" && gi
 
 pub(super) fn equivalents(
     chain: &Chain,
-    sightings: &[Sighting],
+    sightings: &Sightings<'_>,
     attestations: &[Attestation],
     past: &Past,
 ) -> Vec<String> {
     let mut lines = Vec::new();
     let object = |blob: usize| {
-        let one = best_sighting(sightings, blob)?;
+        let one = sightings.best(blob)?;
         let moment = past.moments.get(one.on_line.unwrap_or(one.moment))?;
         object(&moment.commit, &one.path())
     };

@@ -7,13 +7,14 @@
 //! 3. A folder with `root_history/` is a source, out of which the published files are built once the online keys have
 //!    signed. Files there that a quorum signed, and that snapshot and timestamp do not name yet, wait; they do not break.
 
-use super::files::{Files, named_role, roots_in};
-use super::past::Held;
+use super::files::{Files, Leaf, named_role};
+use super::past::{Folder, Held};
 use crate::check::Check;
-use crate::metadata::snapshot::Snapshot;
-use crate::metadata::{Metadata, Refusal, Role};
+use crate::metadata::fields::MetaFile;
+use crate::metadata::targets::Delegates;
+use crate::metadata::{Refusal, Role};
 use crate::time;
-use crate::trusted::{Floor, TrustedRoot, TrustedSnapshot, TrustedTargets};
+use crate::trusted::{Floor, TrustedSnapshot};
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -62,23 +63,26 @@ pub(super) enum Fit {
 /// A refusal, and the file that it is about.
 type Broken = (Refusal, String, Option<usize>);
 
-/// Judges the content `folder`.
-pub(super) fn fit(files: &mut Files<'_>, folder: usize) -> Fit {
-    let past = files.past;
-    let here: BTreeMap<&str, Held> = past.files(folder).collect();
-    let is_source = here.keys().any(|name| name.starts_with("root_history/"));
-    let roots = roots_in(files, folder);
-    let newest = roots.first().copied();
-    let result = walk(files, &here, newest);
-    match result {
+/// Judges the folder at `path`, as it is now.
+pub(super) fn fit<'a>(files: &mut Files<'a>, path: &'a str, folder: &Folder<'a>) -> Fit {
+    let roots = files.roots_in(path, folder);
+    match walk(files, folder, roots.first().copied()) {
         Ok(set) => Fit::Fits(set),
-        Err(_) if is_source && waits(files, &here, &roots) => Fit::Waits,
+        Err(_) if folder.is_source() && waits(files, folder, &roots) => Fit::Waits,
         Err((refusal, name, blob)) => Fit::Breaks(refusal, name, blob),
     }
 }
 
+/// The content of the first of these files, or what to say of the first.
+fn find(folder: &Folder<'_>, names: &[String]) -> Result<(String, usize), Broken> {
+    super::files::find(folder, names).map_err(|refusal| {
+        let name = refusal.finding().subject.clone();
+        (refusal, name, None)
+    })
+}
+
 /// Rule 1.
-fn walk(files: &Files<'_>, here: &BTreeMap<&str, Held>, root: Option<(u64, usize)>) -> Result<Set, Broken> {
+fn walk(files: &mut Files<'_>, here: &Folder<'_>, root: Option<(u64, usize)>) -> Result<Set, Broken> {
     let (past, verifier) = (files.past, files.verifier);
     let names = |version: u64, role: &str| {
         let role = super::super::published::percent_encoded(role);
@@ -88,71 +92,83 @@ fn walk(files: &Files<'_>, here: &BTreeMap<&str, Held>, root: Option<(u64, usize
         return Err((Refusal::new(Check::MetaMissing, "root.json", "there is no root"), "root.json".to_string(), None));
     };
     let candidates = [format!("{version}.root.json"), format!("root_history/{version}.root.json"), "root.json".into()];
-    let name = files.find(here, &candidates).map_or_else(|_| "root.json".to_string(), |(name, _)| name);
+    let name = find(here, &candidates).map_or_else(|_| "root.json".to_string(), |(name, _)| name);
     let about = |name: &str, blob: usize| {
         let name = name.to_string();
         move |refusal: Refusal| (refusal, name.clone(), Some(blob))
-    };
-    let missing = |refusal: Refusal| {
-        let name = refusal.finding().subject.clone();
-        (refusal, name, None)
     };
     let mut parts = Vec::new();
     let mut part = |role: &str, name: &str, blob: usize, version: u64, expires: time::Timestamp| {
         parts.push(Part { role: role.to_string(), name: name.to_string(), blob, version, expires });
     };
 
-    let root = TrustedRoot::pinned(past.bytes(blob), verifier).map_err(about(&name, blob))?;
+    let root = files.pinned(blob).map_err(about(&name, blob))?;
     part("root", &name, blob, version, root.metadata().expires());
     let root = root.at(time::Timestamp::EARLIEST).map_err(about(&name, blob))?;
 
-    let (name, blob) = files.find(here, &["timestamp.json".to_string()]).map_err(missing)?;
+    let (name, blob) = find(here, &["timestamp.json".to_string()])?;
     let timestamp = root.timestamp(past.bytes(blob), &Floor::none(), verifier).map_err(about(&name, blob))?;
     part("timestamp", &name, blob, timestamp.metadata().version(), timestamp.metadata().expires());
 
     let version = timestamp.metadata().body().snapshot().version;
-    let (name, blob) = files.find(here, &names(version, "snapshot")).map_err(missing)?;
+    let (name, blob) = find(here, &names(version, "snapshot"))?;
     let snapshot = timestamp.snapshot(past.bytes(blob), verifier).map_err(about(&name, blob))?;
     part("snapshot", &name, blob, version, snapshot.metadata().expires());
-    let meta: BTreeMap<String, u64> =
-        snapshot.metadata().body().meta().iter().map(|(name, file)| (name.clone(), file.version)).collect();
+    let promised = snapshot.metadata().body().meta();
+    let meta: BTreeMap<String, u64> = promised.iter().map(|(name, file)| (name.clone(), file.version)).collect();
 
     let version = meta.get("targets.json").copied().unwrap_or_default();
-    let (name, blob) = files.find(here, &names(version, "targets")).map_err(missing)?;
+    let (name, blob) = find(here, &names(version, "targets"))?;
     let targets = snapshot.targets(past.bytes(blob), verifier).map_err(about(&name, blob))?;
     part("targets", &name, blob, version, targets.metadata().expires());
 
-    let mut open = Vec::from([targets]);
-    let mut left: BTreeMap<&str, u64> =
-        meta.iter().filter_map(|(name, version)| Some((name.strip_suffix(".json")?, *version))).collect();
+    let mut open = Vec::from([(targets, blob)]);
+    let mut left: BTreeMap<&str, &MetaFile> =
+        promised.iter().filter_map(|(name, promise)| Some((name.strip_suffix(".json")?, promise))).collect();
     left.retain(|name, _| Role::ALL.iter().all(|role| role.name() != *name));
     let mut followed = 0;
-    while let Some(from) = open.pop() {
+    while let Some((from, by)) = open.pop() {
         let Some(delegations) = from.metadata().body().delegations() else { continue };
         // A role may be delegated to from several places; the first that is asked decides.
-        let roles: Vec<(&str, u64)> =
-            left.iter().filter(|(name, _)| delegations.role(name).is_some()).map(|(n, v)| (*n, *v)).collect();
-        for (role, version) in roles {
+        let roles: BTreeMap<&str, &MetaFile> = match &delegations.to {
+            Delegates::Roles(roles) => {
+                roles.iter().filter_map(|role| left.get_key_value(role.name.as_str())).map(|(n, v)| (*n, *v)).collect()
+            }
+            Delegates::Succinct(bins) => {
+                left.iter().filter(|(name, _)| bins.has(name)).map(|(n, v)| (*n, *v)).collect()
+            }
+        };
+        for (role, promise) in roles {
             followed += 1;
             if followed > MAX_DELEGATED {
                 let what = format!("more than {MAX_DELEGATED} delegated roles");
                 return Err((Refusal::new(Check::MetaForm, "snapshot.json", what), "snapshot.json".to_string(), None));
             }
             left.remove(role);
-            let (name, blob) = files.find(here, &names(version, role)).map_err(missing)?;
-            let delegated: TrustedTargets =
-                from.delegated(role, past.bytes(blob), verifier).map_err(about(&name, blob))?;
-            part(role, &name, blob, version, delegated.metadata().expires());
-            open.push(delegated);
+            let (name, blob) = find(here, &names(promise.version, role))?;
+            if let Some(leaf) = files.leaves.get(&(by, blob))
+                && (leaf.role.as_str(), &leaf.promise) == (role, promise)
+            {
+                part(role, &name, blob, promise.version, leaf.expires);
+                continue;
+            }
+            let delegated = from.delegated(role, past.bytes(blob), verifier).map_err(about(&name, blob))?;
+            let expires = delegated.metadata().expires();
+            part(role, &name, blob, promise.version, expires);
+            if delegated.metadata().body().delegations().is_none() {
+                let leaf = Leaf { role: role.to_string(), promise: promise.clone(), expires };
+                files.leaves.insert((by, blob), leaf);
+            }
+            open.push((delegated, blob));
         }
     }
     Ok(Set { parts, meta })
 }
 
 /// Rule 3: whether a quorum signed everything in a source, and only what online keys sign lags behind.
-fn waits(files: &mut Files<'_>, here: &BTreeMap<&str, Held>, roots: &[(u64, usize)]) -> bool {
+fn waits(files: &mut Files<'_>, here: &Folder<'_>, roots: &[(u64, usize)]) -> bool {
     let blob = |name: &str| match here.get(name) {
-        Some(Held::Blob(blob)) => Some(*blob),
+        Some(Held::Blob(blob)) => Some(blob),
         _ => None,
     };
     let (Some(&(_, newest)), Some(targets)) = (roots.first(), blob("targets.json")) else { return false };
@@ -162,13 +178,13 @@ fn waits(files: &mut Files<'_>, here: &BTreeMap<&str, Held>, roots: &[(u64, usiz
     // The online keys may still be those of the root before.
     let snapshot = roots.iter().take(2).find_map(|(_, root)| lagging(files, here, *root));
     let (Some(snapshot), Some(read)) = (snapshot, files.read("targets.json", targets)) else { return false };
-    let promised = |name: &str| snapshot.body().meta().get(name).map(|file| file.version);
+    let promised = |name: &str| snapshot.metadata().body().meta().get(name).map(|file| file.version);
     if promised("targets.json").is_none_or(|promised| read.version < promised) {
         return false;
     }
-    here.keys().all(|name| {
+    here.files().all(|(name, held)| {
         let Some(role) = name.strip_suffix(".json").filter(|_| named_role(name).is_none()) else { return true };
-        let Some(blob) = blob(name) else { return false };
+        let Held::Blob(blob) = held else { return false };
         let Some(read) = files.read(name, blob) else { return true };
         let version = read.version;
         files.is_signed_for(targets, role, blob) && promised(name).is_none_or(|promised| version >= promised)
@@ -176,13 +192,11 @@ fn waits(files: &mut Files<'_>, here: &BTreeMap<&str, Held>, roots: &[(u64, usiz
 }
 
 /// The snapshot, if it and the timestamp fit each other under this root.
-fn lagging(files: &Files<'_>, here: &BTreeMap<&str, Held>, root: usize) -> Option<Metadata<Snapshot>> {
-    let (past, verifier) = (files.past, files.verifier);
-    let root = TrustedRoot::pinned(past.bytes(root), verifier).ok()?.at(time::Timestamp::EARLIEST).ok()?;
-    let bytes = |name: &str| files.find(here, &[name.to_string()]).ok().map(|(_, blob)| past.bytes(blob));
-    let timestamp = root.timestamp(bytes("timestamp.json")?, &Floor::none(), verifier).ok()?;
-    let snapshot: TrustedSnapshot = timestamp.snapshot(bytes("snapshot.json")?, verifier).ok()?;
-    Some(snapshot.metadata().clone())
+fn lagging(files: &mut Files<'_>, here: &Folder<'_>, root: usize) -> Option<TrustedSnapshot> {
+    let root = files.pinned(root).ok()?.at(time::Timestamp::EARLIEST).ok()?;
+    let bytes = |name: &str| find(here, &[name.to_string()]).ok().map(|(_, blob)| files.past.bytes(blob));
+    let timestamp = root.timestamp(bytes("timestamp.json")?, &Floor::none(), files.verifier).ok()?;
+    timestamp.snapshot(bytes("snapshot.json")?, files.verifier).ok()
 }
 
 /// What went back from one set to the next, if anything did: no client that saw the first takes the second.
