@@ -6,6 +6,7 @@ mod client;
 mod clock;
 mod failure;
 mod generate;
+mod join;
 mod plan;
 mod rehearsal;
 mod rehearse;
@@ -44,6 +45,8 @@ enum Verb {
     Plan(plan::Args),
     /// Conduct a ceremony on this machine: open it from a plan, or go on with the open one.
     Run(run::Args),
+    /// Take part in a ceremony from your own machine: enrol, hear others, review and sign.
+    Join(join::Args),
     /// Say where a ceremony and its trust root stand.
     Status(status::Args),
     /// Verify a trust root, or numbered roots, or a proposal. Offline, and without set-up.
@@ -77,6 +80,7 @@ pub fn main() -> u8 {
         Some(Verb::Rehearse(args)) => rehearse::run(&here, &args),
         Some(Verb::Plan(args)) => plan::run(&here, &args),
         Some(Verb::Run(args)) => run::run(&here, &args),
+        Some(Verb::Join(args)) => join::run(&here, &args),
         Some(Verb::Status(args)) => status::run(&here, &args),
         Some(Verb::Verify(args)) => verify::run(&here, &args),
         Some(Verb::Token(args)) => token::run(&here, &args),

@@ -8,6 +8,7 @@ use trustroot_core::page::script::kind_name;
 use trustroot_core::pkcs11_uri::Pkcs11Uri;
 use trustroot_core::plan::{Plan, TokenKind};
 use trustroot_core::replay::Next;
+use trustroot_core::seat::Turn;
 use trustroot_core::signature::Portable;
 use trustroot_core::text::{Handle, escape};
 use zeroize::Zeroizing;
@@ -42,19 +43,46 @@ pub(super) fn conduct(
     online: &BTreeMap<Handle, OnlinePlace>,
     audience: &mut dyn Audience,
 ) -> Result<Ending, Failure> {
+    let online = online_keys(plan, rehearsal, ledger, online)?;
+    let ended = furnished(ledger, plan, rehearsal, &online, audience, |room| Conductor::new(room, dir).run())?;
+    ended.map_err(|halt| stopped(halt, here, ledger, dir))
+}
+
+/// Leads `who`, at a machine of their own, through what is theirs in the ceremony in `dir`, and says whose turn it is then.
+pub(super) fn sit(
+    here: &Path,
+    ledger: &mut GitLedger,
+    dir: &str,
+    plan: &Plan,
+    rehearsal: Option<&Rehearsal>,
+    who: &Handle,
+    audience: &mut dyn Audience,
+) -> Result<Turn, Failure> {
+    let none = BTreeMap::new();
+    let ended =
+        furnished(ledger, plan, rehearsal, &none, audience, |room| Conductor::at_home(room, dir, who.clone()).sit())?;
+    ended.map_err(|halt| stopped(halt, here, ledger, dir))
+}
+
+/// Puts the room together, and runs `work` in it.
+fn furnished<T>(
+    ledger: &mut GitLedger,
+    plan: &Plan,
+    rehearsal: Option<&Rehearsal>,
+    online: &BTreeMap<Handle, Box<dyn OnlineKey>>,
+    audience: &mut dyn Audience,
+    work: impl FnOnce(Room<'_>) -> T,
+) -> Result<T, Failure> {
     no_core_dumps().map_err(|error| {
         Failure::new(Kind::Surroundings, format!("core dumps cannot be switched off: {error}"))
             .hint("a PIN could end up in one; start again where the limit can be set")
     })?;
-    let online = online_keys(plan, rehearsal, ledger, online)?;
     let mut tokens = EveryKind { rehearsed: None, modules: Pkcs11Tokens::new() };
     if let Some(rehearsal) = rehearsal.filter(|_| plan.rehearsal) {
         let folder = ledger.state_dir().join("tokens");
         tokens.rehearsed = Some(VirtualTokens::new(rehearsal.seed, &folder, plan, rehearsal.faults()?)?);
     }
-    let fixed = rehearsal.is_some_and(|rehearsal| rehearsal.fixed_clock);
-    let clock: Box<dyn Clock> =
-        if fixed { Box::new(FixedClock { start: plan.day.plus_seconds(NINE_O_CLOCK) }) } else { Box::new(SystemClock) };
+    let clock = clock(plan, rehearsal);
     let mut entropy: Box<dyn Entropy> = match rehearsal {
         Some(rehearsal) => Box::new(SeededEntropy(rehearsal.seed)),
         None => Box::new(SystemEntropy),
@@ -62,22 +90,29 @@ pub(super) fn conduct(
     let throw_away_seed = rehearsal.map_or_else(fresh, |rehearsal| Ok(rehearsal.seed))?;
     let mut throw_away = SeededThrowAwayKeys::new(Zeroizing::new(throw_away_seed));
     // tough reads the machine's clock, so it can be asked about expiry only where the ceremony goes by that clock.
+    let fixed = rehearsal.is_some_and(|rehearsal| rehearsal.fixed_clock);
     let judges: [Box<dyn Judge>; 1] = [Box::new(ToughClient::new(!fixed))];
     let program = Program { version: program_version(), digest: own_digest(plan)? };
-    let room = Room {
+    Ok(work(Room {
         ledger,
         audience,
         tokens: &mut tokens,
-        online: &online,
+        online,
         throw_away: &mut throw_away,
         judges: &judges,
         clock: clock.as_ref(),
         entropy: entropy.as_mut(),
         verifier: &Portable,
         program,
-    };
-    let ended = Conductor::new(room, dir).run();
-    ended.map_err(|halt| stopped(halt, here, ledger, dir))
+    }))
+}
+
+/// The clock that a ceremony goes by.
+pub(super) fn clock(plan: &Plan, rehearsal: Option<&Rehearsal>) -> Box<dyn Clock> {
+    if rehearsal.is_some_and(|rehearsal| rehearsal.fixed_clock) {
+        return Box::new(FixedClock { start: plan.day.plus_seconds(NINE_O_CLOCK) });
+    }
+    Box::new(SystemClock)
 }
 
 /// The halt as a failure, after saying what is in the record and what is not.

@@ -16,7 +16,7 @@ use super::failure::{Failure, Kind};
 use super::rehearsal::{PIN, Rehearsal};
 use super::rehearse::verified;
 use super::room::OnlinePlace;
-use super::{ceremony, clock, plan as plan_verb, room, status};
+use super::{ceremony, clock, join, plan as plan_verb, room, status};
 use crate::conduct::Ending;
 use crate::ledger::{GitLedger, Identity};
 use crate::seams::{Audience, AudienceError, Commit, Ledger as _};
@@ -26,7 +26,7 @@ use crate::ui::{Answers, Recorder, Rehearsed, Terminal, Transcript, report};
 pub(super) const BEFORE_OPENING: i64 = 8 * 3600;
 
 /// Conduct a ceremony on this machine: open it from a plan, or go on with the open one.
-#[derive(clap::Args)]
+#[derive(clap::Args, Default)]
 pub(super) struct Args {
     /// The plan to open a ceremony from; without it the open ceremony goes on.
     plan: Option<PathBuf>,
@@ -34,6 +34,10 @@ pub(super) struct Args {
     /// (`pkcs11:token=…;object=…?module-path=…`), whose PIN is asked for.
     #[arg(long = "online-key", value_name = "NAME=FILE|URI", value_parser = online_key)]
     online: Vec<(Handle, OnlinePlace)>,
+    /// Read this bundle too, which a holder without a network made with `trustroot join --bundle-out`. May be given several
+    /// times.
+    #[arg(long, value_name = "FILE")]
+    bundle: Vec<PathBuf>,
     /// Take the answers from this file instead of the terminal. Secrets are still asked for at the terminal.
     #[arg(long, value_name = "FILE", conflicts_with = "auto")]
     answers: Option<PathBuf>,
@@ -55,7 +59,8 @@ fn online_key(text: &str) -> Result<(Handle, OnlinePlace), String> {
 /// Runs the verb.
 pub(super) fn run(here: &Path, args: &Args) -> Result<(), Failure> {
     let plan = args.plan.as_ref().map(|path| plan_verb::read(&here.join(path))).transpose()?;
-    let mut ledger = open_ledger(here)?;
+    let bundles = args.bundle.iter().map(|path| here.join(path)).collect();
+    let mut ledger = open_ledger(here)?.with_bundles(bundles);
     let found = ceremony::newest(&ledger.head()?.tree)?;
     let record = match (plan, found) {
         (None, Some(found)) if found.is_open() => found.record.dir,
@@ -91,16 +96,21 @@ pub(super) fn run(here: &Path, args: &Args) -> Result<(), Failure> {
 
 /// `trustroot` without a verb: the next right thing for whoever sits here.
 pub(super) fn next(here: &Path) -> Result<(), Failure> {
-    let open = GitLedger::open(here).and_then(|ledger| ledger.head());
+    let open = GitLedger::open(here).and_then(|ledger| {
+        let joined = join::is_seat(ledger.state_dir());
+        ledger.head().map(|head| (head, joined))
+    });
+    let open = match open {
+        Ok((_, true)) => return join::run(here, &join::Args::default()),
+        other => other.map(|(head, _)| head),
+    };
     let found = match open {
         Ok(head) => ceremony::newest(&head.tree)?,
         Err(crate::seams::LedgerError::NotFound(_)) => None,
         Err(error) => return Err(error.into()),
     };
     match found {
-        Some(found) if found.is_open() => {
-            run(here, &Args { plan: None, online: Vec::new(), answers: None, auto: false })
-        }
+        Some(found) if found.is_open() => run(here, &Args::default()),
         Some(_) => status::run(here, &status::Args::default()),
         None => {
             let failure = Failure::new(Kind::Usage, "there is no ceremony here yet");
@@ -113,7 +123,7 @@ pub(super) fn next(here: &Path) -> Result<(), Failure> {
 }
 
 /// The repository at `here`, as its own person; the repository of `trustroot rehearse` has an identity of its own.
-fn open_ledger(here: &Path) -> Result<GitLedger, Failure> {
+pub(super) fn open_ledger(here: &Path) -> Result<GitLedger, Failure> {
     let ledger = GitLedger::open(here)?;
     if Rehearsal::read(ledger.state_dir())?.is_none_or(|rehearsal| rehearsal.own_identity) {
         ledger.identity()?;
@@ -223,7 +233,7 @@ fn conduct(here: &Path, mut ledger: GitLedger, record: &str, args: &Args) -> Res
 }
 
 /// The answers file at `path`. Its secrets come from the terminal; where all is virtual, `by_itself`, from a rehearsal's PIN.
-fn answers(path: &Path, by_itself: bool) -> Result<Answers, Failure> {
+pub(super) fn answers(path: &Path, by_itself: bool) -> Result<Answers, Failure> {
     let text = std::fs::read_to_string(path).map_err(|error| Failure::file(path, &error))?;
     let answers = Answers::from_toml(&path.display().to_string(), &text)?.watched(report::watchers());
     let secrets: Result<Box<dyn Audience>, AudienceError> = if by_itself {

@@ -74,7 +74,7 @@ pub(super) fn run(here: &Path, args: &Args) -> Result<(), Failure> {
 }
 
 /// What comes next, in words.
-fn next_words(ceremony: &Ceremony) -> String {
+pub(super) fn next_words(ceremony: &Ceremony) -> String {
     match ceremony.next() {
         Next::Do(step) => format!("step {}; `trustroot` in this repository goes on", step.id()),
         Next::Closed => "nothing; the record is closed".to_owned(),
