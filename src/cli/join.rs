@@ -14,7 +14,7 @@ use trustroot_core::text::{Handle, escape};
 
 use super::failure::{Failure, Kind};
 use super::rehearsal::{PIN, Rehearsal};
-use super::{ceremony, room, run};
+use super::{ceremony, room, run, status};
 use crate::ledger::{self, GitLedger};
 use crate::seams::{Answer, Audience, Choice, Form, Ledger as _, PushOutcome, Pushed, Question, RemoteError};
 use crate::ui::{Recorder, Rehearsed, Terminal, Transcript, report};
@@ -384,14 +384,11 @@ fn say_turn(turn: &Turn, ceremony: &Ceremony, dir: &Path) {
     match turn {
         Turn::Do(_) | Turn::Wait => {
             report::people("\nNothing more is yours now.");
-            let awaited = ceremony.awaited();
-            for one in &awaited {
-                let token = one.serial.map_or_else(String::new, |serial| format!(", with token {serial}"));
-                report::people(&format!("  awaited: {}, {}{token}", one.who, one.step.id()));
-            }
+            let awaited = status::awaited_lines(ceremony);
             if awaited.is_empty() {
-                let step = super::status::next_words(ceremony);
-                report::people(&format!("  next, at the conductor's: {step}"));
+                report::people("The conductor is next.");
+            } else {
+                report::people(&format!("Awaited, as far as is known here:\n{}", awaited.join("\n")));
             }
             report::people(&again);
         }

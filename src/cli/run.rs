@@ -271,6 +271,13 @@ pub(super) fn ended(
     rehearsal: Option<&Rehearsal>,
 ) -> Result<(), Failure> {
     let shown = escape(&dir.display().to_string());
+    if ending == Ending::Waits {
+        let found = ceremony::read(&ledger.head()?.tree, record)?;
+        report::people(&format!("\nThe ceremony in {record} waits for others:"));
+        report::people(&status::awaited_lines(&found.ceremony).join("\n"));
+        report::people(&format!("hint: when they have pushed, or sent a bundle: {}", room::again(dir)));
+        return Ok(());
+    }
     if ending == Ending::Aborted {
         report::people(&format!("The ceremony in {record} was abandoned. What was done stays in the record."));
         report::people("hint: hold another with a new plan; it says how far this one was");

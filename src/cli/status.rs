@@ -10,8 +10,10 @@ use trustroot_core::metadata::Metadata;
 use trustroot_core::metadata::root::Root;
 use trustroot_core::page::script::kind_name;
 use trustroot_core::replay::{Ceremony, Next};
+use trustroot_core::seat::{Awaited, HEARERS};
 use trustroot_core::signature::Portable;
 use trustroot_core::signers::{Signer, Standing};
+use trustroot_core::step::Step;
 use trustroot_core::text::escape;
 use trustroot_core::time::Timestamp;
 
@@ -74,7 +76,7 @@ pub(super) fn run(here: &Path, args: &Args) -> Result<(), Failure> {
 }
 
 /// What comes next, in words.
-pub(super) fn next_words(ceremony: &Ceremony) -> String {
+fn next_words(ceremony: &Ceremony) -> String {
     match ceremony.next() {
         Next::Do(step) => format!("step {}; `trustroot` in this repository goes on", step.id()),
         Next::Closed => "nothing; the record is closed".to_owned(),
@@ -83,6 +85,19 @@ pub(super) fn next_words(ceremony: &Ceremony) -> String {
             format!("{left} holders are left and {threshold} must sign for {of}: abandon it")
         }
     }
+}
+
+/// Who is awaited, for what and with which token; a line each.
+pub(super) fn awaited_lines(ceremony: &Ceremony) -> Vec<String> {
+    let line = |one: Awaited| {
+        let token = one.serial.map_or_else(String::new, |serial| format!(", with token {serial}"));
+        let heard = ceremony.holders.get(&one.who).map_or(0, |state| state.heard.len());
+        match one.step {
+            Step::Vouch(holder) => format!("  others, for the words of the key of {holder} (heard by {heard} of {HEARERS})"),
+            step => format!("  {}, for {}{token}", one.who, step.id()),
+        }
+    };
+    ceremony.awaited().into_iter().map(line).collect()
 }
 
 /// Who signs, and with which token.

@@ -17,15 +17,24 @@ use trustroot_core::verify::proofs;
 
 use super::trouble::choice;
 use super::{Conductor, Halt, Leave, Stand};
-use crate::seams::{Answer, AudienceError, Caught, Choice, Form, Look, Offered, PushOutcome, Pushed, Question, Tone};
+use crate::seams::{Answer, Caught, Choice, Form, Look, Offered, PushOutcome, Pushed, Question, Tone};
+
+/// How it goes on where holders sit elsewhere.
+pub(super) enum Onward {
+    /// With this step, of somebody who is at this machine.
+    Do(Step),
+    /// The record has to be read again: something was taken in, or decided.
+    Again,
+    /// Not now: the conductor leaves until others did their part.
+    Leave,
+}
 
 impl Conductor<'_> {
-    /// Which step comes now where holders sit elsewhere: one of somebody who is at this machine. Nothing when the record has
-    /// to be read again, because something was taken in or decided.
-    pub(super) fn awaited(&mut self, stand: &Stand, step: &Step) -> Result<Option<Step>, Leave> {
+    /// Which step comes now, where the next one in order may be somebody's who sits elsewhere.
+    pub(super) fn awaited(&mut self, stand: &Stand, step: &Step) -> Result<Onward, Leave> {
         let awaited = stand.ceremony.awaited();
         if awaited.is_empty() || self.room.ledger.remote().is_none() {
-            return Ok(Some(step.clone()));
+            return Ok(Onward::Do(step.clone()));
         }
         let conductor = &stand.ceremony.plan.seats.conductor;
         let ready = |one: &&Awaited| match &one.step {
@@ -35,14 +44,13 @@ impl Conductor<'_> {
             _ => one.who == *conductor || self.here.contains(&one.who),
         };
         if let Some(one) = awaited.iter().find(ready) {
-            return Ok(Some(one.step.clone()));
+            return Ok(Onward::Do(one.step.clone()));
         }
         if self.take_in(stand)? {
-            return Ok(None);
+            return Ok(Onward::Again);
         }
         self.push(None)?;
-        self.wait_for(stand, &awaited)?;
-        Ok(None)
+        self.wait_for(stand, &awaited)
     }
 
     /// Fetches, judges, proves and takes in. Whether anything was taken in.
@@ -159,7 +167,7 @@ impl Conductor<'_> {
     }
 
     /// The page of a wait, and what the conductor decides.
-    fn wait_for(&mut self, stand: &Stand, awaited: &[Awaited]) -> Result<(), Leave> {
+    fn wait_for(&mut self, stand: &Stand, awaited: &[Awaited]) -> Result<Onward, Leave> {
         let first = &awaited[0].step;
         self.room.audience.show(&page(stand, awaited))?;
         let choices = vec![
@@ -184,15 +192,15 @@ impl Conductor<'_> {
                     let at = if matches!(one.step, Step::Vouch(_)) { &mut self.hearing } else { &mut self.here };
                     at.insert(one.who.clone());
                 }
-                Ok(())
             }
             Answer::One(key) if key == "without" => {
                 let who = self.who(stand, first, awaited, "go-on-without", "Without whom")?;
-                self.go_on_without(awaited, &who)
+                self.go_on_without(awaited, &who)?;
             }
-            Answer::One(key) if key == "pause" => Err(AudienceError::Interrupted.into()),
-            _ => Ok(()),
+            Answer::One(key) if key == "pause" => return Ok(Onward::Leave),
+            _ => {}
         }
+        Ok(Onward::Again)
     }
 
     /// Who of those awaited; nobody is an answer too.

@@ -34,6 +34,7 @@ use trustroot_core::text::Handle;
 use trustroot_core::time::Timestamp;
 use trustroot_core::words;
 
+use self::apart::Onward;
 use crate::seams::{
     Answer, Audience, AudienceError, Clock, Commit, Entropy, Form, Head, Judge, Ledger, LedgerError, OnlineKey, Pin,
     Question, ThrowAwayKeys, Token, Tokens, Tone,
@@ -86,6 +87,8 @@ pub enum Ending {
     Closed,
     /// It was abandoned below quorum.
     Aborted,
+    /// It waits for people who sit elsewhere, and the conductor left.
+    Waits,
 }
 
 /// Why the conductor stopped before the end. What was committed stays.
@@ -198,8 +201,9 @@ impl<'a> Conductor<'a> {
                 },
             };
             let step = match self.awaited(&stand, &step) {
-                Ok(Some(step)) => step,
-                Ok(None) | Err(Leave::Again) => continue,
+                Ok(Onward::Do(step)) => step,
+                Ok(Onward::Again) | Err(Leave::Again) => continue,
+                Ok(Onward::Leave) => return Ok(Ending::Waits),
                 Err(Leave::Halt(halt)) => return Err(halt),
             };
             if self.sitting.as_ref().is_some_and(|sitting| Some(&sitting.holder) != step.holder()) {
@@ -282,15 +286,15 @@ impl<'a> Conductor<'a> {
             format: trustroot_core::event::FORMAT,
             plan: stand.ceremony.plan_digest,
             n: stand.record.next_n(&author),
-            author,
-            after: stand.record.heads(),
+            author: author.clone(),
+            after: stand.record.after(&author),
             time: now,
             step,
             acted: hands.acted,
             checked: hands.checked,
             deed,
             files: evidence.iter().map(|(path, bytes)| (path.clone(), Digest::of(bytes))).collect(),
-            signatures: stand.record.signatures_of_heads(&stand.head.tree),
+            signatures: stand.record.signatures_after(&author, &stand.head.tree),
         };
         let bytes = event.to_canonical();
         let path = format!("{}/{}", self.dir, event.path());

@@ -134,10 +134,19 @@ impl Record {
         heads
     }
 
-    /// What the next event says of the SSH signatures beside the events that it follows.
-    pub fn signatures_of_heads(&self, tree: &Tree) -> BTreeMap<Digest, Digest> {
-        let heads = self.heads();
-        let all = self.events.iter().chain(&self.set_aside).filter(|logged| heads.contains(&logged.digest));
+    /// What the author's next event follows: every head, and the author's own last event, which others may have followed
+    /// since.
+    pub fn after(&self, author: &Handle) -> BTreeSet<Digest> {
+        let own = self.events.iter().filter(|logged| logged.event.author == *author);
+        let mut after = self.heads();
+        after.extend(own.max_by_key(|logged| logged.event.n).map(|logged| logged.digest));
+        after
+    }
+
+    /// What the author's next event says of the SSH signatures beside the events that it follows.
+    pub fn signatures_after(&self, author: &Handle, tree: &Tree) -> BTreeMap<Digest, Digest> {
+        let after = self.after(author);
+        let all = self.events.iter().chain(&self.set_aside).filter(|logged| after.contains(&logged.digest));
         let signature = |logged: &Logged| {
             Some((logged.digest, Digest::of(tree.get(&beside::path(&self.dir, &logged.event))?.bytes()?)))
         };

@@ -38,7 +38,7 @@ pub struct Ceremony {
     pub dir: String,
     /// The events that count, in replay order.
     pub events: Vec<Logged>,
-    /// The events that no other event follows.
+    /// What the conductor's next event follows: the events that no other follows, and the conductor's last one.
     pub heads: BTreeSet<Digest>,
     /// Who is here, once the roll was called.
     pub present: Option<BTreeSet<Handle>>,
@@ -113,7 +113,7 @@ pub struct Proposal {
     pub targets: Vec<u8>,
     /// The clients that accepted the twin.
     pub twin: Vec<String>,
-    /// The event heads before it, which the root names.
+    /// The events that it follows, which the root names.
     pub heads: BTreeSet<Digest>,
     /// The holders whose keys it names.
     pub holders: BTreeSet<Handle>,
@@ -190,7 +190,7 @@ impl Ceremony {
             plan_digest: record.plan_digest,
             dir: record.dir.clone(),
             events: Vec::new(),
-            heads: record.heads(),
+            heads: record.after(&record.plan.seats.conductor),
             present: None,
             clock_read: false,
             program: None,

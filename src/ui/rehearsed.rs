@@ -2,7 +2,8 @@
 //!
 //! Rules:
 //! 1. It gives the answer that lets the ceremony go on: the words expected, the word of consent, the example, the first
-//!    choice, all of several, Enter, one fixed PIN, and the PIN backwards as the PUK.
+//!    choice, all of several, Enter, one fixed PIN, and the PIN backwards as the PUK. Where people elsewhere are awaited, it
+//!    leaves.
 //! 2. A [`Deviation`] replaces one answer, named by step, question and how often it was asked before. That is how wrong
 //!    answers, interjections and interruptions are practised and tested.
 //! 3. It never goes round in a circle for ever: one question of one step is answered 300 times at most.
@@ -167,6 +168,10 @@ fn usual(question: &Question) -> Result<Answer, AudienceError> {
         Form::Line { example, .. } => Answer::Line(example.clone()),
         Form::Exactly { expect, .. } => Answer::Line(expect.clone()),
         Form::Consent { word } => Answer::Line((*word).to_owned()),
+        // Nobody is there who could be waited for.
+        Form::One(choices) if question.name == "waiting" && choices.iter().any(|choice| choice.key == "pause") => {
+            Answer::One("pause".to_owned())
+        }
         Form::One(choices) => match choices.first() {
             Some(first) => Answer::One(first.key.clone()),
             None => return Err(nothing("there is nothing to choose from")),
