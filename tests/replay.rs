@@ -318,6 +318,7 @@ fn a_key_is_heard_once_by_somebody_else_after_it_was_made() {
     let asked = |ceremony: &trustroot_core::replay::Ceremony, who: &str| {
         ceremony.to_hear(&handle(who)).any(|heard| *heard == holder)
     };
+    assert!(!asked(&ceremony, "quinn"), "two holders are asked before any witness");
     assert!(!asked(&ceremony, "bob") && asked(&ceremony, "carol") && !asked(&ceremony, holder.as_str()));
     let two = [heard("bob", fingerprint), heard("quinn", fingerprint)];
     assert!(!asked(&replay(&whole.then(place + 1, &two), &whole.tree).unwrap(), "carol"));

@@ -103,13 +103,31 @@ impl Ceremony {
         }
     }
 
-    /// The holders whose new key nobody vouched for yet and fewer than [`HEARERS`] others heard, `who` not among them.
+    /// The holders whose new key nobody vouched for yet and fewer than [`HEARERS`] others heard, and which `who` is asked for.
     pub fn to_hear(&self, who: &Handle) -> impl Iterator<Item = &Handle> {
         let open = self.proposal.is_none() && self.program.is_some() && self.is_present(who);
         let keys = self.taking_part().filter(move |(_, state)| open && !state.kept && state.key.is_some());
         let wanted = |state: &HolderState| state.vouched.is_none() && state.heard.len() < HEARERS;
-        let keys = keys.filter(move |(handle, state)| *handle != who && wanted(state) && !state.heard.contains(who));
-        keys.map(|(handle, _)| handle)
+        let keys = keys.filter(move |(_, state)| wanted(state) && !state.heard.contains(who));
+        keys.map(|(handle, _)| handle).filter(move |handle| self.hearers(handle).contains(&who))
+    }
+
+    /// Who is asked, at machines of their own, for the words of this holder's key: the next holders in the order of the plan,
+    /// round and round, so that everybody is asked for as few as possible; then scribe and witnesses.
+    fn hearers(&self, holder: &Handle) -> Vec<&Handle> {
+        let holders: Vec<&Handle> = self.taking_part().map(|(handle, _)| handle).collect();
+        let place = holders.iter().position(|other| *other == holder).unwrap_or(0);
+        let seats = &self.plan.seats;
+        let round = holders.iter().copied().cycle().skip(place + 1).take(holders.len().saturating_sub(1));
+        let others = core::iter::once(&seats.scribe).chain(&seats.witnesses).filter(|other| self.is_present(other));
+        let mut hearers: Vec<&Handle> = Vec::new();
+        for other in round.chain(others) {
+            let new = other != holder && *other != seats.conductor && !hearers.contains(&other);
+            if new && hearers.len() < HEARERS {
+                hearers.push(other);
+            }
+        }
+        hearers
     }
 }
 
