@@ -7,7 +7,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test uses another part of the stage")]
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 use trustroot::conduct::{Conductor, Ending, Halt, Program, Room};
@@ -15,7 +15,7 @@ use trustroot::judge::ToughClient;
 use trustroot::ledger::{GitLedger, Identity};
 use trustroot::seams::{
     Answer, Audience, AudienceError, Clock, Commit, Entropy, Form, Head, Judge, Ledger, LedgerError, OnlineKey, Pin,
-    Question, Tokens, Tone,
+    Question, Remote, Tokens, Tone,
 };
 use trustroot::token::{Fault, SeededThrowAwayKeys, VirtualTokens, write_rehearsal_key};
 use trustroot::ui::rehearsed::{Deviation, Instead};
@@ -28,6 +28,7 @@ use trustroot_core::plan::template::{Template, template};
 use trustroot_core::plan::{Kind, Plan};
 use trustroot_core::predecessor::Predecessor;
 use trustroot_core::record::{Record, records};
+use trustroot_core::seat::Turn;
 use trustroot_core::replay::{Ceremony, replay};
 use trustroot_core::signature::Portable;
 use trustroot_core::text::Handle;
@@ -62,6 +63,8 @@ pub(crate) struct Stage {
     pub(crate) jump: i64,
     /// Whether tokens are found as they are, or by a source of the test's own.
     pub(crate) tokens: Option<fn(VirtualTokens) -> Box<dyn Tokens>>,
+    /// Bundles that are read besides the remotes.
+    pub(crate) bundles: Vec<PathBuf>,
 }
 
 /// A question by step and name, and which asking of it, from 1.
@@ -79,6 +82,16 @@ pub(crate) struct Outcome {
     pub(crate) offered: Vec<String>,
     /// Every question, in order.
     pub(crate) questions: Vec<Asked>,
+}
+
+/// How a sitting at a machine of one's own came out.
+pub(crate) struct Sat {
+    /// Whose turn it is then, or why it stopped.
+    pub(crate) turn: Result<Turn, Halt>,
+    /// What the person saw and answered.
+    pub(crate) transcript: Transcript,
+    /// The deviations that were not reached.
+    pub(crate) unused: Vec<Deviation>,
 }
 
 /// Where the ledger stops the program, as a kill would.
@@ -121,6 +134,7 @@ impl Stage {
             other_online: None,
             jump: 0,
             tokens: None,
+            bundles: Vec::new(),
         };
         let frozen = stage.plan.to_canonical();
         let files = BTreeMap::from([
@@ -195,7 +209,48 @@ impl Stage {
 
     /// Opens the repository, as each start of the program does.
     pub(crate) fn ledger(&self) -> GitLedger {
-        GitLedger::open_as(self.folder.path(), Some(Identity::rehearsal())).unwrap()
+        let ledger = GitLedger::open_as(self.folder.path(), Some(Identity::rehearsal())).unwrap();
+        ledger.with_bundles(self.bundles.clone())
+    }
+
+    /// A machine of somebody's own, with a clone of `from` and tokens of its own seed.
+    pub(crate) fn clone_of(from: &Path, plan: &Plan, seed: u8) -> Self {
+        let folder = folder();
+        std::fs::remove_dir(folder.path()).unwrap();
+        trustroot::ledger::clone(Path::new("."), from.to_str().unwrap(), folder.path()).unwrap();
+        let mut stage = Self {
+            folder,
+            plan: plan.clone(),
+            faults: Vec::new(),
+            seed: [seed; 32],
+            start: plan.day.plus_seconds(9 * 3600),
+            judge: None,
+            online: false,
+            other_online: None,
+            jump: 0,
+            tokens: None,
+            bundles: Vec::new(),
+        };
+        stage.take_plan(plan);
+        stage
+    }
+
+    /// The ceremony of this plan is the one from now on.
+    pub(crate) fn take_plan(&mut self, plan: &Plan) {
+        self.plan = plan.clone();
+        self.start = plan.day.plus_seconds(9 * 3600);
+    }
+
+    /// Leads `who`, at this machine of their own, through what is theirs now, as `trustroot join` does before it pushes.
+    pub(crate) fn sit(&self, who: &Handle, deviations: &[Deviation]) -> Sat {
+        let rehearsed = Rehearsed::new(PIN).deviating(deviations.to_vec());
+        let mut audience = Recorder::new(rehearsed);
+        let transcript = audience.transcript();
+        let mut ledger = self.stopping(None);
+        let turn = self.furnished(&mut ledger, &mut audience, |room| {
+            Conductor::at_home(room, &self.dir(), who.clone()).sit()
+        });
+        Sat { turn, transcript, unused: audience.inner().unused().to_vec() }
     }
 
     /// The id of the newest commit.
@@ -254,6 +309,15 @@ impl Stage {
     }
 
     fn run(&self, ledger: &mut Stopping, audience: &mut dyn Audience) -> Result<Ending, Halt> {
+        self.furnished(ledger, audience, |room| Conductor::new(room, &self.dir()).run())
+    }
+
+    fn furnished<T>(
+        &self,
+        ledger: &mut Stopping,
+        audience: &mut dyn Audience,
+        work: impl FnOnce(Room<'_>) -> T,
+    ) -> T {
         let state = ledger.inner.state_dir().to_owned();
         let tokens = VirtualTokens::new(self.seed, &state.join("tokens"), &self.plan, self.faults.clone()).unwrap();
         let mut tokens = self.tokens.unwrap_or(|tokens| Box::new(tokens))(tokens);
@@ -271,7 +335,7 @@ impl Stage {
             verifier: &Portable,
             program: Program { version: "trustroot 0.0.0".to_owned(), digest: None },
         };
-        Conductor::new(room, &self.dir()).run()
+        work(room)
     }
 
     fn online_keys(&self, state: &Path) -> BTreeMap<Handle, Box<dyn OnlineKey>> {
@@ -435,6 +499,10 @@ impl Ledger for Stopping {
 
     fn ssh_sign(&mut self, namespace: &str, bytes: &[u8]) -> Result<Option<String>, LedgerError> {
         self.inner.ssh_sign(namespace, bytes)
+    }
+
+    fn remote(&mut self) -> Option<&mut dyn Remote> {
+        self.inner.remote()
     }
 }
 
