@@ -9,10 +9,10 @@
 //! 2. A client is stopped in three ways: with the store of that state, with nothing but a root of that version, and in the middle
 //!    of its requests, when it asked for the next root a moment before it was there.
 
-#[path = "support/stage.rs"]
-mod stage;
 #[path = "support/community.rs"]
 mod community;
+#[path = "support/stage.rs"]
+mod stage;
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -374,7 +374,7 @@ fn say_effort(transcript: &Transcript, who: &Handle, pushes: u32) {
     let (stops, pins, new) = (of(transcript.stops()), of(transcript.pins()), of(transcript.new_secrets()));
     let prompts = stops.saturating_sub(pins);
     report::people(&format!(
-        "In this sitting: {prompts} prompts, {pins} PIN entries, {new} new secrets, {pushes} pushes."
+        "In this sitting: prompts {prompts}, PIN entries {pins}, new secrets {new}, pushes {pushes}."
     ));
 }
 

@@ -38,6 +38,9 @@ pub(super) struct Args {
     /// times.
     #[arg(long, value_name = "FILE")]
     bundle: Vec<PathBuf>,
+    /// When this run ends or waits, write all of it into a bundle file, for somebody without a network.
+    #[arg(long, value_name = "FILE")]
+    bundle_out: Option<PathBuf>,
     /// Take the answers from this file instead of the terminal. Secrets are still asked for at the terminal.
     #[arg(long, value_name = "FILE", conflicts_with = "auto")]
     answers: Option<PathBuf>,

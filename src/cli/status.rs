@@ -93,7 +93,9 @@ pub(super) fn awaited_lines(ceremony: &Ceremony) -> Vec<String> {
         let token = one.serial.map_or_else(String::new, |serial| format!(", with token {serial}"));
         let heard = ceremony.holders.get(&one.who).map_or(0, |state| state.heard.len());
         match one.step {
-            Step::Vouch(holder) => format!("  others, for the words of the key of {holder} (heard by {heard} of {HEARERS})"),
+            Step::Vouch(holder) => {
+                format!("  others, for the words of the key of {holder} (heard by {heard} of {HEARERS})")
+            }
             step => format!("  {}, for {}{token}", one.who, step.id()),
         }
     };

@@ -245,6 +245,9 @@ impl<'a> Conductor<'a> {
             let label = format!("the program, {}, SHA-256 of its file", self.room.program.version);
             page.blocks.push(Block::Digest { label, digest });
         }
+        if self.seat.is_some() {
+            page = seat::at_home(step, page);
+        }
         self.room.audience.show(&page)?;
         match step {
             Step::Roll => self.roll(step, stand),

@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use trustroot_core::event::{Deed, StepId};
-use trustroot_core::page::script;
+use trustroot_core::page::{Block, Page, script};
 use trustroot_core::seat::Turn;
 use trustroot_core::step::Step;
 use trustroot_core::text::Handle;
@@ -94,4 +94,26 @@ impl<'a> Conductor<'a> {
             _ => Ok(()),
         }
     }
+}
+
+/// The page of a step as somebody reads it who sits alone: nobody checks, no camera runs, and others are elsewhere.
+pub(super) fn at_home(step: &Step, mut page: Page) -> Page {
+    page.checks.clear();
+    let instead = match step {
+        Step::Token(_) => "Plug this token in, and no other. Compare the serial with the one on the token.",
+        Step::Provision(_) => {
+            "Nobody looks on. Choose a PIN of 6 to 8 letters, digits or signs that you use nowhere else, and type it twice."
+        }
+        Step::Sign(_) | Step::SignOld(_) => {
+            "Ask the conductor, or somebody who looks at the proposal elsewhere, to read the words to you. Compare them with \
+             those below, all of them, then type the ones asked for."
+        }
+        _ => return page,
+    };
+    for block in &mut page.blocks {
+        if let Block::Do(text) = block {
+            *text = instead.into();
+        }
+    }
+    page
 }

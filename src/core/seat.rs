@@ -113,12 +113,15 @@ impl Ceremony {
     }
 
     /// Who is asked, at machines of their own, for the words of this holder's key: the next holders in the order of the plan,
-    /// round and round, so that everybody is asked for as few as possible; then scribe and witnesses.
+    /// round and round, so that everybody is asked for as few as possible; those who are late with their own key after the
+    /// others, and then scribe and witnesses.
     fn hearers(&self, holder: &Handle) -> Vec<&Handle> {
         let holders: Vec<&Handle> = self.taking_part().map(|(handle, _)| handle).collect();
         let place = holders.iter().position(|other| *other == holder).unwrap_or(0);
         let seats = &self.plan.seats;
-        let round = holders.iter().copied().cycle().skip(place + 1).take(holders.len().saturating_sub(1));
+        let round = || holders.iter().copied().cycle().skip(place + 1).take(holders.len().saturating_sub(1));
+        let has_key = |handle: &&Handle| self.holders.get(*handle).is_some_and(|state| state.key.is_some());
+        let round = round().filter(has_key).chain(round().filter(|handle| !has_key(handle)));
         let others = core::iter::once(&seats.scribe).chain(&seats.witnesses).filter(|other| self.is_present(other));
         let mut hearers: Vec<&Handle> = Vec::new();
         for other in round.chain(others) {

@@ -120,6 +120,12 @@ impl Community {
 
     /// One sitting of a holder: seat, lead, and one push or one bundle.
     pub(crate) fn sit(&mut self, who: &Handle, deviations: &[Deviation]) -> Sitting {
+        let sat = self.sit_quietly(who, deviations);
+        Sitting { sat, pushed: self.hand_over(who) }
+    }
+
+    /// One sitting whose outcome nobody else has yet.
+    pub(crate) fn sit_quietly(&mut self, who: &Handle, deviations: &[Deviation]) -> Sat {
         self.sittings += 1;
         let plan = self.stage.plan.clone();
         let home = self.home(who);
@@ -131,13 +137,18 @@ impl Community {
         remote.seat(&plan.record_dir(), who, plan.day.plus_seconds(9 * 3600)).unwrap();
         drop(ledger);
         let sat = home.stage.sit(who, deviations);
-        let mut pushed = Vec::new();
+        assert_eq!(sat.unused, [], "deviations that nobody was asked for");
+        sat
+    }
+
+    /// Pushes what a holder did, or carries it on the stick.
+    pub(crate) fn hand_over(&mut self, who: &Handle) -> Vec<Pushed> {
+        let home = &self.homes[who];
         if home.offline {
             self.stick_takes(Some(who));
-        } else {
-            pushed = home.stage.ledger().remote().unwrap().push(None);
+            return Vec::new();
         }
-        Sitting { sat, pushed }
+        home.stage.ledger().remote().unwrap().push(None)
     }
 
     /// Those who can do something now, as the conductor's record says.
@@ -157,11 +168,7 @@ impl Community {
 
     /// Holds the open ceremony: the conductor goes on, then everybody whose turn it is and who `sits` does; again and again,
     /// until it is over or nobody can do anything.
-    pub(crate) fn hold(
-        &mut self,
-        deviations: &[Deviation],
-        sits: impl Fn(&Ceremony, &Handle) -> bool,
-    ) -> Ending {
+    pub(crate) fn hold(&mut self, deviations: &[Deviation], sits: impl Fn(&Ceremony, &Handle) -> bool) -> Ending {
         let mut deviations = deviations.to_vec();
         for _ in 0..12 {
             let ending = self.conduct(&mut deviations);
@@ -183,7 +190,8 @@ impl Community {
     }
 }
 
-fn git(args: &[&str]) {
+/// Runs git.
+pub(crate) fn git(args: &[&str]) {
     let status = Command::new("git").args(args).status().unwrap();
     assert!(status.success(), "git {args:?}");
 }

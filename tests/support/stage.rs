@@ -28,8 +28,8 @@ use trustroot_core::plan::template::{Template, template};
 use trustroot_core::plan::{Kind, Plan};
 use trustroot_core::predecessor::Predecessor;
 use trustroot_core::record::{Record, records};
-use trustroot_core::seat::Turn;
 use trustroot_core::replay::{Ceremony, replay};
+use trustroot_core::seat::Turn;
 use trustroot_core::signature::Portable;
 use trustroot_core::text::Handle;
 use trustroot_core::time::Timestamp;
@@ -247,9 +247,8 @@ impl Stage {
         let mut audience = Recorder::new(rehearsed);
         let transcript = audience.transcript();
         let mut ledger = self.stopping(None);
-        let turn = self.furnished(&mut ledger, &mut audience, |room| {
-            Conductor::at_home(room, &self.dir(), who.clone()).sit()
-        });
+        let turn =
+            self.furnished(&mut ledger, &mut audience, |room| Conductor::at_home(room, &self.dir(), who.clone()).sit());
         Sat { turn, transcript, unused: audience.inner().unused().to_vec() }
     }
 
@@ -312,12 +311,7 @@ impl Stage {
         self.furnished(ledger, audience, |room| Conductor::new(room, &self.dir()).run())
     }
 
-    fn furnished<T>(
-        &self,
-        ledger: &mut Stopping,
-        audience: &mut dyn Audience,
-        work: impl FnOnce(Room<'_>) -> T,
-    ) -> T {
+    fn furnished<T>(&self, ledger: &mut Stopping, audience: &mut dyn Audience, work: impl FnOnce(Room<'_>) -> T) -> T {
         let state = ledger.inner.state_dir().to_owned();
         let tokens = VirtualTokens::new(self.seed, &state.join("tokens"), &self.plan, self.faults.clone()).unwrap();
         let mut tokens = self.tokens.unwrap_or(|tokens| Box::new(tokens))(tokens);
