@@ -64,11 +64,11 @@ pub(super) fn is_seat(state: &Path) -> bool {
 pub(super) fn run(here: &Path, args: &Args) -> Result<(), Failure> {
     let (dir, mut bundles) = place(here, args)?;
     bundles.extend(args.bundle.iter().map(|path| here.join(path)));
-    if let Some(file) = args.bundle_out.as_ref().map(|path| here.join(path)).filter(|path| path.exists()) {
-        let failure = Failure::new(Kind::Usage, format!("{} is there already", escape(&file.display().to_string())));
-        return Err(failure.hint("name a file that is not there yet; nothing is overwritten"));
-    }
     let mut ledger = run::open_ledger(&dir)?.with_bundles(bundles);
+    if let Some(file) = &args.bundle_out {
+        ledger = ledger.apart();
+        run::free(&here.join(file))?;
+    }
     let Some(remote) = ledger.remote() else {
         let failure = Failure::new(Kind::Usage, "this repository has no remote, so nobody else is to be found from it");
         return Err(failure.hint("trustroot join URL, or, if the ceremony is held at this machine: trustroot run"));
@@ -346,7 +346,7 @@ fn pushed_lines(pushed: &[Pushed]) {
         report::people(&match &one.outcome {
             Ok(PushOutcome::UpToDate) => format!("{remote} has everything already."),
             Ok(PushOutcome::Done) => format!("Pushed to {remote}."),
-            Ok(PushOutcome::AfterFetching) => {
+            Ok(PushOutcome::AfterCatchingUp) => {
                 format!("Somebody had pushed to {remote}; that was taken in, and pushed.")
             }
             Err(error) => format!("Not pushed: {error}\nhint: {}", error.hint()),

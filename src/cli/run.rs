@@ -19,7 +19,7 @@ use super::room::OnlinePlace;
 use super::{ceremony, clock, join, plan as plan_verb, room, status};
 use crate::conduct::Ending;
 use crate::ledger::{GitLedger, Identity};
-use crate::seams::{Audience, AudienceError, Commit, Ledger as _};
+use crate::seams::{Audience, AudienceError, Commit, Ledger as _, Remote as _};
 use crate::ui::{Answers, Recorder, Rehearsed, Terminal, Transcript, report};
 
 /// When the plan of a ceremony with a fixed clock is frozen, in seconds of its day.
@@ -64,6 +64,10 @@ pub(super) fn run(here: &Path, args: &Args) -> Result<(), Failure> {
     let plan = args.plan.as_ref().map(|path| plan_verb::read(&here.join(path))).transpose()?;
     let bundles = args.bundle.iter().map(|path| here.join(path)).collect();
     let mut ledger = open_ledger(here)?.with_bundles(bundles);
+    if let Some(file) = &args.bundle_out {
+        ledger = ledger.apart();
+        free(&here.join(file))?;
+    }
     let found = ceremony::newest(&ledger.head()?.tree)?;
     let record = match (plan, found) {
         (None, Some(found)) if found.is_open() => found.record.dir,
@@ -232,7 +236,21 @@ fn conduct(here: &Path, mut ledger: GitLedger, record: &str, args: &Args) -> Res
         }
         ending
     }?;
+    if let Some(file) = args.bundle_out.as_ref().map(|file| here.join(file)) {
+        ledger.write_bundle(&file)?;
+        let shown = escape(&file.display().to_string());
+        report::people(&format!("Written: {shown}. Who has it goes on with: trustroot join FILE"));
+    }
     ended(ledger, here, record, ending, rehearsal.filter(|_| plan.rehearsal))
+}
+
+/// Refuses a bundle file that is there already.
+pub(super) fn free(file: &Path) -> Result<(), Failure> {
+    if !file.exists() {
+        return Ok(());
+    }
+    let failure = Failure::new(Kind::Usage, format!("{} is there already", escape(&file.display().to_string())));
+    Err(failure.hint("name a file that is not there yet; nothing is overwritten"))
 }
 
 /// The answers file at `path`. Its secrets come from the terminal; where all is virtual, `by_itself`, from a rehearsal's PIN.

@@ -127,7 +127,7 @@ impl Conductor<'_> {
         match &pushed.outcome {
             Ok(PushOutcome::UpToDate) => self.say(Tone::Note, format!("{remote} has everything already.")),
             Ok(PushOutcome::Done) => self.say(Tone::Done, format!("Pushed to {remote}.")),
-            Ok(PushOutcome::AfterFetching) => {
+            Ok(PushOutcome::AfterCatchingUp) => {
                 self.say(Tone::Done, format!("Somebody had pushed to {remote}; that was taken in, and pushed."))
             }
             Err(error) => {

@@ -57,6 +57,8 @@ pub struct GitLedger {
     pub(super) state: PathBuf,
     /// Files that were given as bundles.
     pub(super) bundles: Vec<PathBuf>,
+    /// Whether others sit elsewhere, whatever remotes and bundles there are.
+    pub(super) apart: bool,
     /// What the last fetch could not read or take, until somebody is told.
     pub(super) fetched: Option<Fetched>,
     /// The newest commit is not, or not whole, in the working tree.
@@ -95,6 +97,7 @@ impl GitLedger {
             identity,
             state,
             bundles: Vec::new(),
+            apart: false,
             fetched: None,
             behind: true,
             cache: RefCell::new(None),

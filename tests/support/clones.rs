@@ -228,22 +228,19 @@ impl Desk {
     pub fn act_as(&mut self, author: &Handle, step: StepId, deed: Deed, files: BTreeMap<String, Vec<u8>>) {
         let head = self.head();
         let record = Record::read(&head.tree, &self.dir).unwrap();
-        let own = record.events.iter().filter(|logged| logged.event.author == *author).max_by_key(|l| l.event.n);
-        let mut after = record.heads();
-        after.extend(own.map(|logged| logged.digest));
         let event = Event {
             format: FORMAT,
             plan: record.plan_digest,
             author: author.clone(),
             n: record.next_n(author),
-            after,
+            after: record.after(author),
             time: record.last_time().unwrap_or(record.plan.day.plus_seconds(9 * 3600)).plus_seconds(60),
             step: step.clone(),
             acted: author.clone(),
             checked: BTreeSet::new(),
             deed,
             files: files.iter().map(|(path, bytes)| (path.clone(), Digest::of(bytes))).collect(),
-            signatures: record.signatures_of_heads(&head.tree),
+            signatures: record.signatures_after(author, &head.tree),
         };
         let mut files = files;
         files.insert(format!("{}/{}", self.dir, event.path()), event.to_canonical());

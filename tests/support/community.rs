@@ -86,10 +86,7 @@ impl Community {
         let name = who.map_or("conductor", Handle::as_str);
         let file = self.stick.path().join(format!("{name}-{}.bundle", self.written));
         let stage = who.map_or(&self.stage, |who| &self.homes[who].stage);
-        // Read from anywhere: a clone without remotes and bundles is one room.
-        let mut ledger = stage.ledger().with_bundles(vec![file.clone()]);
-        ledger.remote().unwrap().write_bundle(&file).unwrap();
-        drop(ledger);
+        stage.ledger().apart().remote().unwrap().write_bundle(&file).unwrap();
         match who {
             // The newest holds all that the earlier ones did.
             None => self.homes.values_mut().filter(|home| home.offline).for_each(|home| {

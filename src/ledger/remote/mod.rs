@@ -84,9 +84,16 @@ impl GitLedger {
         self
     }
 
+    /// The same, of a ceremony whose holders sit elsewhere although neither remote nor bundle says so yet.
+    #[must_use]
+    pub fn apart(mut self) -> Self {
+        self.apart = true;
+        self
+    }
+
     /// Whether there is anybody elsewhere.
     pub(super) fn has_remotes(&self) -> bool {
-        !self.bundles.is_empty() || self.reading.repo.remotes().is_ok_and(|remotes| !remotes.is_empty())
+        self.apart || !self.bundles.is_empty() || self.reading.repo.remotes().is_ok_and(|remotes| !remotes.is_empty())
     }
 
     /// The names of the remotes.
