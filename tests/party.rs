@@ -90,7 +90,7 @@ impl Party {
     fn plug_in(&mut self, who: &str) {
         let at = YUBIKEYS.iter().position(|(holder, ..)| *holder == who).unwrap();
         let (_, serial, version) = YUBIKEYS[at];
-        let card = self.desk.card(u16::try_from(at).unwrap(), serial, version, &["--touch", "asked"]);
+        let card = self.desk.put(u16::try_from(at).unwrap(), serial, version, &["--touch", "asked"]);
         self.cards.insert(who.to_owned(), card);
     }
 
@@ -251,6 +251,15 @@ fn five_holders_with_tokens_of_four_kinds_hold_a_genesis() {
     party.go_on_to("sign.carol.sign", "Sign root and targets");
     party.person.enter(OTP);
     party.person.pane.see("that was a one-time password");
+
+    // A token behind a module is gone between the question for its PIN and the answer, and comes back.
+    let (tokens, gone) = (folder.path().join("hsm/tokens"), folder.path().join("hsm/gone"));
+    let asked = party.go_on_to("sign.dave.sign", "The PIN of token");
+    std::fs::rename(&tokens, &gone).unwrap();
+    party.answer(&asked);
+    party.go_on_to("sign.dave.sign", "How does it go on");
+    std::fs::rename(&gone, &tokens).unwrap();
+    party.person.enter("again");
 
     assert!(party.go_on(|_| false).is_none());
     let screen = party.person.pane.screen();

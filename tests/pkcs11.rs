@@ -491,3 +491,53 @@ fn a_key_that_was_there_is_taken_only_if_the_plan_names_it_and_it_was_never_else
         assert!(screen.contains("CLAIM-KEY: carol: the module says CKA_LOCAL = false, not true"), "{screen}");
     });
 }
+
+/// A module whose tokens have a pad, on which `typed` is typed, or nothing.
+fn with_pad(folder: &Path, typed: Option<&str>) -> PathBuf {
+    let (pad, library) = (folder.join("pad"), folder.join("pin_pad.so"));
+    match typed {
+        Some(typed) => std::fs::write(&pad, typed).unwrap(),
+        None => std::fs::remove_file(&pad).unwrap_or_default(),
+    }
+    if !library.exists() {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/pin_pad.c");
+        let mut make = Command::new("cc");
+        make.args(["-shared", "-fPIC", "-Wall", "-Wextra", "-Werror"]);
+        make.arg(format!("-DREAL=\"{}\"", module())).arg(format!("-DPAD=\"{}\"", pad.display()));
+        let made = make.arg("-o").arg(&library).arg(source).arg("-ldl").output().expect("a C compiler is there");
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    }
+    library
+}
+
+#[test]
+fn a_pin_that_is_typed_on_the_token_is_asked_for_nowhere_else() {
+    with_tokens("a_pin_that_is_typed_on_the_token_is_asked_for_nowhere_else", &["bob", "carol"], |folder| {
+        let library = with_pad(folder, None).display().to_string();
+        let mut plan = plan(ED25519);
+        plan.holders[2].token.module = Some(library.clone());
+
+        // Nobody types, then somebody types something else; neither is the end.
+        let mut tokens = Pkcs11Tokens::new();
+        let mut alone = wanted("carol", KeyKind::Ed25519);
+        alone.pkcs11.as_mut().unwrap().module = library;
+        let mut token = tokens.open(&alone).unwrap();
+        assert!(token.has_pin_pad());
+        let SlotState::Empty(slot) = token.inspect().unwrap() else { panic!("there is a key") };
+        let nothing = error(token.generate(slot, &Pin::on_pad()));
+        assert!(nothing.to_string().contains("nothing was typed on the token's pad"), "{nothing}");
+        with_pad(folder, Some("not-the-pin"));
+        let SlotState::Empty(slot) = token.inspect().unwrap() else { panic!("there is a key") };
+        assert!(matches!(error(token.generate(slot, &Pin::on_pad())), TokenError::WrongPin { .. }));
+        drop(token);
+
+        with_pad(folder, Some(PIN));
+        let stage = Stage::new(folder, plan);
+        assert_eq!(stage.run(pins(&["bob"])).unwrap(), Ending::Closed);
+        assert_eq!(refusals(&report(&stage.tree())), []);
+        let screen = stage.screen.text();
+        let serial = tokens.open(&alone).unwrap().facts().serial;
+        assert!(screen.contains(&format!("Type the PIN of token {serial} on its own pad, when it asks.")), "{screen}");
+        assert!(!screen.contains(&format!("The PIN of token {serial};")), "{screen}");
+    });
+}

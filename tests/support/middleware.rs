@@ -96,6 +96,13 @@ impl Desk {
 
     /// Puts a YubiKey into a reader, from 0, and looks until it is seen. A card of this serial goes on where it was.
     pub(crate) fn card(&self, reader: u16, serial: u32, version: &str, more: &[&str]) -> Card {
+        let card = self.put(reader, serial, version, more);
+        until("the card is seen", || readers().is_ok_and(|all| all.iter().any(|reader| holds(reader, serial))));
+        card
+    }
+
+    /// As [`Self::card`], for others to see: whoever looks at a card disturbs those who use it.
+    pub(crate) fn put(&self, reader: u16, serial: u32, version: &str, more: &[&str]) -> Card {
         let program = std::env::var_os("TRUSTROOT_VIRTUAL_YUBIKEY")
             .expect("TRUSTROOT_VIRTUAL_YUBIKEY does not name the program that plays a card");
         let control = self.folder.path().join(format!("{serial}.sock"));
@@ -106,9 +113,8 @@ impl Desk {
         command.arg("--control").arg(&control).args(more).stdin(Stdio::null());
         let log = format!("card-{serial}");
         let child = command.stdout(self.log(&log)).stderr(self.log(&log)).spawn().unwrap();
-        let card = Card { serial, control, process: Some(Running(child)) };
-        until("the card is seen", || readers().is_ok_and(|all| all.iter().any(|reader| holds(reader, serial))));
-        card
+        until("the card can be told", || UnixStream::connect(&control).is_ok());
+        Card { serial, control, process: Some(Running(child)) }
     }
 }
 

@@ -81,7 +81,14 @@ impl Tokens for Pkcs11Tokens {
         };
         let module = self.module(&behind.module)?;
         let serial = wanted.serial.as_ref().map(ToString::to_string);
-        let slot = Slot::find(&module, behind.label.as_deref(), serial.as_deref())?;
+        let find = || Slot::find(&module, behind.label.as_deref(), serial.as_deref());
+        let slot = match find() {
+            Err(TokenError::Device(_) | TokenError::Removed) => {
+                module.begin_anew()?;
+                find()?
+            }
+            found => found?,
+        };
         let facts = slot.facts()?;
         Ok(Box::new(Pkcs11Token { slot, facts, behind: behind.clone() }))
     }

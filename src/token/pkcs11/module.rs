@@ -30,11 +30,24 @@ impl Module {
         let path = fs::canonicalize(&path).map_err(|error| unusable(&path, &error.to_string()))?;
         is_safe(&path)?;
         let library = Pkcs11::new(&path).map_err(|error| unusable(&path, &error.to_string()))?;
-        match library.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)) {
+        let module = Self { library, path };
+        module.initialise()?;
+        Ok(module)
+    }
+
+    fn initialise(&self) -> Result<(), TokenError> {
+        match self.library.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)) {
             // Another part of this process did it before, with the same library.
-            Ok(()) | Err(Error::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => Ok(Self { library, path }),
-            Err(error) => Err(unusable(&path, &format!("it cannot be initialised ({})", failed(&error)))),
+            Ok(()) | Err(Error::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => Ok(()),
+            Err(error) => Err(unusable(&self.path, &format!("it cannot be initialised ({})", failed(&error)))),
         }
+    }
+
+    /// Ends everything that the module does in this process, and begins anew: some modules answer nothing but errors once
+    /// a token, or the way to it, was gone. Nobody may be in a session.
+    pub(super) fn begin_anew(&self) -> Result<(), TokenError> {
+        self.library.clone().finalize().map_err(|error| failed(&error))?;
+        self.initialise()
     }
 
     /// The slots with a token that can be used.
