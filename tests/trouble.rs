@@ -414,9 +414,29 @@ impl Judge for Refusing {
 fn what_another_client_refuses_is_not_proposed() {
     let stage = Stage { judge: Some(|| Box::new(Refusing)), ..Stage::new(2, 2) };
     let outcome = stage.hold(&[]);
-    assert!(matches!(outcome.halt(), Halt::Refused(_)));
+    assert_eq!(refused_by(&outcome), [Check::ClientOther]);
     golden("client-refuses", failure(outcome));
     assert_eq!(stage.ceremony().proposal, None);
+    // One that does not refuse it: the ceremony goes on.
+    assert_eq!(Stage { judge: None, ..stage }.hold(&[]).ending(), Ending::Closed);
+}
+
+/// The checks of the findings that it stopped for.
+fn refused_by(outcome: &Outcome) -> Vec<Check> {
+    let Halt::Refused(findings) = outcome.halt() else { panic!("{:?}", outcome.halt()) };
+    findings.iter().map(|finding| finding.check).collect()
+}
+
+#[test]
+fn what_our_own_client_refuses_is_not_proposed() {
+    // The day came so late that the planned timestamp has expired, which no lint of root and targets looks at.
+    let stage = Stage { start: Timestamp::from_day("2026-02-10").unwrap(), ..Stage::new(2, 2) };
+    let outcome = stage.hold(&[instead("open.clock", "heard", line("00:01 wall clock"))]);
+    assert_eq!(refused_by(&outcome), [Check::ClientOurs]);
+    assert!(outcome.questions.iter().all(|(step, ..)| !step.starts_with("sign.")), "before anybody consents");
+    golden("own-client-refuses", failure(outcome));
+    assert_eq!(stage.ceremony().proposal, None);
+    assert_eq!(Stage::new(2, 2).hold(&[]).ending(), Ending::Closed);
 }
 
 #[test]

@@ -3,19 +3,25 @@
 //! Rules:
 //! 1. A vector lies in the folder of its check. `<name>.<kind>` is what is read, `<name>.expect` says which check has to
 //!    report, at which level, and what reads it; another program can go by these files alone.
-//! 2. The check reports, at that level, alone, and nothing weighs more. A vector that passes has nothing refused, and
-//!    nothing of its check above a note.
+//! 2. The check reports, at that level, and nothing weighs more; alone, but for checks that cannot but say the same, which
+//!    `.expect` names. A vector that passes has nothing refused, and nothing of its check above a note.
 //! 3. Each vector is written by a function here, and what is committed is what that function writes, byte for byte.
 //!    `VECTORS=write cargo test --test vectors` writes them anew.
-//! 4. Every check has a vector that fails and one that passes, or stands in [`ELSEWHERE`] with the test that shows both.
+//! 4. Every check has a vector that fails and one that passes; the two that no file can show stand in [`ELSEWHERE`].
 
 mod attestations;
 mod branches;
 mod claims;
+#[path = "../common/mod.rs"]
+mod common;
+mod histories;
 mod make;
 mod metadata;
 mod plans;
 mod records;
+mod repositories;
+#[path = "../support/stage.rs"]
+mod stage;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -73,6 +79,12 @@ pub(crate) enum Kind {
     Record,
     /// The judge of alice's branch; see [`branches`].
     Branch,
+    /// The verification of a whole trust root.
+    Repository,
+    /// The verification of the git history of a trust root that others made.
+    History,
+    /// What a plan says of the root of the base's genesis, which it continues.
+    FollowingPlan,
     /// The collector of signatures over [`metadata::signed_payload`].
     Signature,
     /// The examiner of attestations: key 1, [`attestations::SERIAL`], slot 9c, firmware from 5.7.4, a rehearsal.
@@ -111,6 +123,9 @@ impl Kind {
             Self::Event => ("event", "json"),
             Self::Record => ("record", "json"),
             Self::Branch => ("branch of a holder", "json"),
+            Self::Repository => ("repository", "json"),
+            Self::History => ("history", "json"),
+            Self::FollowingPlan => ("plan that continues the genesis of the base", "toml"),
             Self::Signature => ("signature file", "json"),
             Self::Attestation => ("attestation", "pem"),
             Self::OldAttestation => ("attestation, firmware from 4.3.5", "pem"),
@@ -130,14 +145,23 @@ pub(crate) struct Vector {
     /// At which level the check reports; nothing if the vector passes.
     pub(crate) level: Option<Level>,
     pub(crate) bytes: Vec<u8>,
+    /// Other checks that say the same, at the same level.
+    pub(crate) also: &'static [Check],
+}
+
+impl Vector {
+    /// With other checks that cannot but say the same.
+    pub(crate) fn also(self, also: &'static [Check]) -> Self {
+        Self { also, ..self }
+    }
 }
 
 pub(crate) fn fails(check: Check, name: &'static str, kind: Kind, level: Level, bytes: Vec<u8>) -> Vector {
-    Vector { check, name, kind, level: Some(level), bytes }
+    Vector { check, name, kind, level: Some(level), bytes, also: &[] }
 }
 
 pub(crate) fn passes(check: Check, name: &'static str, kind: Kind, bytes: Vec<u8>) -> Vector {
-    Vector { check, name, kind, level: None, bytes }
+    Vector { check, name, kind, level: None, bytes, also: &[] }
 }
 
 fn all() -> Vec<Vector> {
@@ -154,6 +178,8 @@ fn all() -> Vec<Vector> {
         attestations::vectors(),
         claims::vectors(),
         branches::vectors(),
+        repositories::vectors(),
+        histories::vectors(),
     ]
     .into_iter()
     .flatten()
@@ -270,6 +296,9 @@ fn judge(kind: Kind, bytes: &[u8]) -> Vec<Finding> {
         }
         Kind::Record => read_record(bytes),
         Kind::Branch => branches::findings(bytes),
+        Kind::Repository => repositories::findings(bytes),
+        Kind::History => histories::findings(bytes),
+        Kind::FollowingPlan => repositories::following(bytes),
         Kind::Signature => read_signature(bytes),
         Kind::Attestation => attestation(bytes, (5, 7, 4), true, &[]),
         Kind::OldAttestation => attestation(bytes, (4, 3, 5), true, &[]),
@@ -288,7 +317,8 @@ fn each_vector_is_refused_by_its_check_alone_or_passes() {
         let right = match vector.level {
             Some(level) => {
                 let at: BTreeSet<Check> = findings.iter().filter(|f| f.level == level).map(|f| f.check).collect();
-                at == BTreeSet::from([vector.check]) && findings.iter().all(|finding| finding.level <= level)
+                let expected = vector.also.iter().chain([&vector.check]).copied().collect();
+                at == expected && findings.iter().all(|finding| finding.level <= level)
             }
             None => {
                 findings.iter().all(|f| f.level < Level::Refused && (f.check != vector.check || f.level == Level::Note))
@@ -317,8 +347,10 @@ fn base() -> BTreeMap<String, Vec<u8>> {
 
 /// Every file, by its path below `tests/vectors`.
 fn written() -> BTreeMap<PathBuf, Vec<u8>> {
+    let repositories = repositories::bases().into_iter().map(|(name, bytes)| (name.to_owned(), bytes));
+    let bases = base().into_iter().chain(repositories);
     let mut files: BTreeMap<PathBuf, Vec<u8>> =
-        base().into_iter().map(|(name, bytes)| (Path::new("base").join(name), bytes)).collect();
+        bases.map(|(name, bytes)| (Path::new("base").join(name), bytes)).collect();
     let mut put =
         |path: PathBuf, bytes: Vec<u8>| assert!(files.insert(path.clone(), bytes).is_none(), "{path:?} twice");
     for vector in all() {
@@ -331,7 +363,8 @@ fn written() -> BTreeMap<PathBuf, Vec<u8>> {
             Some(Level::Lenient) => "lenient",
             Some(Level::Note) => "note",
         };
-        let header = format!("check: {}\nlevel: {level}\nread as: {reader}\n", vector.check);
+        let also: String = vector.also.iter().map(|check| format!("also: {check}\n")).collect();
+        let header = format!("check: {}\nlevel: {level}\nread as: {reader}\n{also}", vector.check);
         let named = |extension: &str| PathBuf::from(format!("{}.{extension}", path.display()));
         put(named(extension), vector.bytes);
         put(named("expect"), header.into_bytes());
@@ -376,34 +409,11 @@ fn what_is_committed_is_what_is_written_here() {
 
 // ---------------------------------------------------------------------------------------------------------- coverage
 
-/// Checks that ask for more than one file: for each, the file and the test that shows what it refuses and what it passes.
+/// Checks that no file can show, because they are about programs and not about what lies somewhere: for each, the file and the
+/// test that shows what it refuses and what it passes. The test names the check.
 const ELSEWHERE: &[(Check, &str, &str)] = &[
-    (Check::RootRival, "tests/verify.rs", "another_valid_root_in_history_is_a_rival"),
-    (Check::MetaMissing, "src/core/trusted/tests.rs", "nothing_is_delegated_to_a_role_that_is_not_named"),
-    (Check::MetaRival, "tests/history/checks.rs", "meta_rival"),
-    (Check::ExpiryMargin, "tests/history/checks.rs", "expiry_margin_of_a_renewal"),
-    (Check::HistoryRewrite, "tests/history/checks.rs", "history_rewrite_of_a_remotes_branch"),
-    (Check::AttMissing, "tests/history/checks.rs", "att_missing"),
-    (Check::LogSigned, "tests/signed.rs", "signatures_by_others_or_for_other_purposes_are_refused"),
-    (Check::RecordPages, "tests/verify.rs", "a_statement_changed_after_the_proposal_is_seen_by_the_pages_alone"),
-    (Check::RecordEarlier, "tests/earlier.rs", "an_abandoned_attempt_cannot_be_made_unheard_of"),
-    (Check::RecordClosed, "tests/verify.rs", "every_beginning_of_a_ceremony_is_consistent_and_says_that_it_is_open"),
-    (Check::RootFiles, "tests/verify.rs", "the_other_form_of_a_signature_in_the_root_is_refused"),
-    (Check::RootRecord, "tests/verify.rs", "attestations_of_others_are_refused"),
-    (Check::PlanQuorumOld, "tests/years.rs", "whether_the_old_threshold_can_be_met_is_known_beforehand"),
-    (Check::MergeUnion, "tests/remotes.rs", "a_merge_that_is_no_union_is_found"),
-    (Check::RivalPossible, "tests/years.rs", "an_abandoned_root_stays_in_sight_and_must_be_admitted"),
-    (Check::ProposalBuilt, "tests/verify.rs", "attestations_of_others_are_refused"),
-    (Check::Rehearsal, "tests/verify.rs", "a_rehearsal_is_verified_only_as_one"),
-    (Check::Anchor, "tests/verify.rs", "an_anchor_ties_it_or_refuses_it"),
-    (Check::WorkingTree, "tests/verify.rs", "differences_of_the_working_tree_are_refused"),
-    (Check::NameTwin, "tests/verify.rs", "names_that_look_alike_are_refused"),
-    (Check::ReviewOneMachine, "tests/verify.rs", "exceptions_stand_in_the_headline_and_cannot_be_left_out"),
-    (Check::EnrolUnvouched, "tests/verify.rs", "a_key_that_one_person_vouched_for_is_refused"),
-    (Check::Exceptions, "tests/verify.rs", "exceptions_stand_in_the_headline_and_cannot_be_left_out"),
-    // No finding has this name: what our own client refuses is found under the rule that it broke.
-    (Check::ClientOurs, "src/core/trusted/tests.rs", "nothing_is_delegated_to_a_role_that_is_not_named"),
-    (Check::ClientOther, "src/judge/tough_client/tests.rs", "a_key_id_that_is_not_the_hash_of_its_key_is_refused"),
+    (Check::ClientOurs, "tests/trouble.rs", "what_our_own_client_refuses_is_not_proposed"),
+    (Check::ClientOther, "tests/trouble.rs", "what_another_client_refuses_is_not_proposed"),
 ];
 
 #[test]
@@ -417,7 +427,12 @@ fn every_check_has_a_vector_that_fails_and_one_that_passes() {
             [(_, file, test)] => {
                 assert!(!has(false), "{check} has vectors; it need not stand in ELSEWHERE");
                 let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap();
-                assert!(text.contains(&format!("fn {test}(")), "{check}: {file} has no test {test}");
+                let from = text.find(&format!("fn {test}(")).unwrap_or_else(|| panic!("{file} has no test {test}"));
+                let body = &text[from..from + text[from..].find("\n}\n").unwrap()];
+                assert!(text[..from].trim_end().ends_with("#[test]"), "{file}: {test} is no test");
+                let names = |what: &str| assert!(body.contains(what), "{check}: {test} does not assert {what}");
+                names(&format!("Check::{check:?}"));
+                names("Ending::Closed");
             }
             _ => panic!("{check} stands in ELSEWHERE twice"),
         }

@@ -145,7 +145,7 @@ pub(crate) fn vectors() -> Vec<Vector> {
             }
         }
         let bytes = expiring(&text, role, day).into_bytes();
-        all.push(Vector { check: PlanExpiry, name, kind: Kind::Plan, level, bytes });
+        all.push(Vector { check: PlanExpiry, name, kind: Kind::Plan, level, bytes, also: &[] });
     }
     let frozen = Plan::from_toml(&plan(false)).unwrap().to_canonical();
     let refused = |name, bytes| super::fails(PlanForm, name, Kind::FrozenPlan, Refused, bytes);
