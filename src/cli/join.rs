@@ -384,7 +384,7 @@ fn say_turn(turn: &Turn, ceremony: &Ceremony, dir: &Path) {
     match turn {
         Turn::Do(_) | Turn::Wait => {
             report::people("\nNothing more is yours now.");
-            let awaited = status::awaited_lines(ceremony);
+            let awaited = status::awaited_lines(ceremony, &[]);
             if awaited.is_empty() {
                 report::people("The conductor is next.");
             } else {

@@ -1,5 +1,6 @@
 //! The command line: one file per verb, and the only place where the layers are wired together.
 
+mod branches;
 mod ceremony;
 mod chance;
 mod client;

@@ -295,7 +295,7 @@ pub(super) fn ended(
     if ending == Ending::Waits {
         let found = ceremony::read(&ledger.head()?.tree, record)?;
         report::people(&format!("\nThe ceremony in {record} waits for others:"));
-        report::people(&status::awaited_lines(&found.ceremony).join("\n"));
+        report::people(&status::awaited_lines(&found.ceremony, &[]).join("\n"));
         report::people(&format!("hint: when they have pushed, or sent a bundle: {}", room::again(dir)));
         return Ok(());
     }

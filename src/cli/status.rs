@@ -17,6 +17,7 @@ use trustroot_core::step::Step;
 use trustroot_core::text::escape;
 use trustroot_core::time::Timestamp;
 
+use super::branches::{Branch, arrived};
 use super::ceremony::{self, Found};
 use super::failure::{Failure, Kind};
 use super::plan::finding_json;
@@ -38,6 +39,9 @@ pub(super) struct Args {
     /// Write a message for people about what is due, as plain text or Markdown; nothing if nothing is.
     #[arg(long, value_name = "FORM", num_args = 0..=1, default_missing_value = "text", value_parser = ["text", "markdown"], conflicts_with_all = ["json", "due"])]
     remind: Option<String>,
+    /// Fetch from every remote first. Otherwise what arrived is told as of the last time.
+    #[arg(long)]
+    look: bool,
     /// The time asked about (YYYY-MM-DDTHH:MM:SSZ) instead of now.
     #[arg(long, value_name = "TIME", value_parser = at)]
     at: Option<Timestamp>,
@@ -62,11 +66,15 @@ pub(super) fn run(here: &Path, args: &Args) -> Result<(), Failure> {
         let trust_root = found.as_ref().map_or("this repository", |found| found.record.plan.trust_root.as_str());
         return print(&remind(&ahead, trust_root, form == "markdown").unwrap_or_default());
     }
+    let branches = match found.as_ref().filter(|found| found.is_open() && !args.due) {
+        Some(found) => arrived(&path, &found.record.dir, args.look)?,
+        None => Vec::new(),
+    };
     if args.json {
-        return print(&format!("{:#}", as_json(found.as_ref(), &ahead, now)));
+        return print(&format!("{:#}", as_json(found.as_ref(), &ahead, &branches, now)));
     }
     if !args.due {
-        return print(&as_text(found.as_ref(), &ahead));
+        return print(&as_text(found.as_ref(), &ahead, &branches));
     }
     let due: Vec<_> = ahead.due.into_iter().filter(|finding| finding.level > Level::Note).collect();
     if due.is_empty() {
@@ -87,8 +95,8 @@ fn next_words(ceremony: &Ceremony) -> String {
     }
 }
 
-/// Who is awaited, for what and with which token; a line each.
-pub(super) fn awaited_lines(ceremony: &Ceremony) -> Vec<String> {
+/// Who is awaited, for what and with which token, and whether it arrived in one of the branches; a line each.
+pub(super) fn awaited_lines(ceremony: &Ceremony, branches: &[Branch]) -> Vec<String> {
     let line = |one: Awaited| {
         let token = one.serial.map_or_else(String::new, |serial| format!(", with token {serial}"));
         let heard = ceremony.holders.get(&one.who).map_or(0, |state| state.heard.len());
@@ -96,7 +104,11 @@ pub(super) fn awaited_lines(ceremony: &Ceremony) -> Vec<String> {
             Step::Vouch(holder) => {
                 format!("  others, for the words of the key of {holder} (heard by {heard} of {HEARERS})")
             }
-            step => format!("  {}, for {}{token}", one.who, step.id()),
+            step => {
+                let arrived = branches.iter().any(|branch| branch.adds(&step.id()));
+                let arrived = if arrived { ": arrived, not taken in yet" } else { "" };
+                format!("  {}, for {}{token}{arrived}", one.who, step.id())
+            }
         }
     };
     ceremony.awaited().into_iter().map(line).collect()
@@ -118,7 +130,7 @@ fn losses(found: &Found) -> Option<usize> {
     usize::try_from(role.threshold).ok().map(|threshold| (role.keyids.len() + 1).saturating_sub(threshold))
 }
 
-fn as_json(found: Option<&Found>, ahead: &Foresight, now: Timestamp) -> serde_json::Value {
+fn as_json(found: Option<&Found>, ahead: &Foresight, branches: &[Branch], now: Timestamp) -> serde_json::Value {
     let ceremony = found.map(|found| {
         let ceremony = &found.ceremony;
         let holders: Vec<_> = ceremony
@@ -139,6 +151,10 @@ fn as_json(found: Option<&Found>, ahead: &Foresight, now: Timestamp) -> serde_js
                 })
             })
             .collect();
+        let one = |one: Awaited| {
+            json!({ "who": one.who.as_str(), "step": one.step.id().as_str(), "token": one.serial })
+        };
+        let awaited: Vec<_> = ceremony.awaited().into_iter().map(one).collect();
         let next = match ceremony.next() {
             Next::Do(step) => json!(step.id().as_str()),
             _ => serde_json::Value::Null,
@@ -154,6 +170,8 @@ fn as_json(found: Option<&Found>, ahead: &Foresight, now: Timestamp) -> serde_js
             "losses-that-stop-you": losses(found),
             "exceptions": ceremony.exceptions.len(),
             "holders": holders,
+            "awaited": awaited,
+            "arrived": branches.iter().map(Branch::json).collect::<Vec<_>>(),
         })
     });
     let expiry: Vec<_> = ahead
@@ -195,7 +213,7 @@ fn quorum_json(standing: &Standing) -> serde_json::Value {
     })
 }
 
-fn as_text(found: Option<&Found>, ahead: &Foresight) -> String {
+fn as_text(found: Option<&Found>, ahead: &Foresight, branches: &[Branch]) -> String {
     let mut out = String::new();
     if let Some(found) = found {
         let ceremony = &found.ceremony;
@@ -236,6 +254,19 @@ fn as_text(found: Option<&Found>, ahead: &Foresight) -> String {
             let token = token.map_or(String::new(), |(kind, serial)| format!(", {} {serial}", kind_name(kind)));
             out.push_str(&format!("  {:<12} {what}{token}  {}\n", holder.handle.as_str(), escape(&holder.name)));
         }
+    }
+    if let Some(found) = found.filter(|found| found.is_open()) {
+        let awaited = awaited_lines(&found.ceremony, branches);
+        if !awaited.is_empty() {
+            out.push_str(&format!(
+                "\nAwaited, from this machine or their own (`trustroot join`)\n{}\n",
+                awaited.join("\n")
+            ));
+        }
+    }
+    if !branches.is_empty() {
+        out.push_str("\nArrived, and not taken in yet (`trustroot run` takes in what holds)\n");
+        branches.iter().for_each(|branch| out.push_str(&format!("{}\n", branch.text())));
     }
     if !ahead.expiry.is_empty() {
         out.push_str("\nExpiry\n");

@@ -22,6 +22,12 @@ pub trait Remote {
     /// Only what went wrong in this repository. A remote that fails is in [`Look::failed`], and the others go on.
     fn look(&mut self, dir: &str) -> Result<Look, LedgerError>;
 
+    /// As [`Self::look`], of what was fetched before: nothing is asked of anybody.
+    ///
+    /// # Errors
+    /// As [`Self::look`].
+    fn arrived(&mut self, dir: &str) -> Result<Look, LedgerError>;
+
     /// Takes additions over in one merge commit: its parents are the commit that is checked out and the heads of the
     /// branches, in order of handle; its tree is the union. As [`super::Ledger::append`] it survives being killed anywhere.
     ///

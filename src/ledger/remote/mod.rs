@@ -145,6 +145,10 @@ impl Remote for GitLedger {
         Ok(Look { offers: self.offers(dir)?, failed, findings })
     }
 
+    fn arrived(&mut self, dir: &str) -> Result<Look, LedgerError> {
+        Ok(Look { offers: self.offers(dir)?, ..Look::default() })
+    }
+
     fn merge(&mut self, additions: &[&Addition], message: &str, time: Timestamp) -> Result<Head, LedgerError> {
         self.take_over(additions, message, time)
     }
