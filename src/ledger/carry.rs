@@ -45,10 +45,8 @@ impl GitLedger {
         let git = |error: git2::Error| self.reading.git(&error);
         let from = self.reading.head_commit()?.map(|head| head.id());
         let here = self.branch()?;
-        if let Some(from) = from {
-            self.refuse_changed(&self.moved(from, to)?)?;
-        }
-        self.mark(branch, from)?;
+        self.refuse_changed(&self.moved(from, to)?)?;
+        self.mark(branch, Some(from.unwrap_or(Oid::ZERO_SHA1)))?;
         self.behind = true;
         if tip != Some(to) {
             match self.move_branch(branch, tip, to, line) {
@@ -68,8 +66,9 @@ impl GitLedger {
         self.head()
     }
 
-    /// Brings the working tree and the index from what `from` holds to what `to` holds. May be done again.
-    pub(super) fn carry(&self, from: Oid, to: Oid) -> Result<(), LedgerError> {
+    /// Brings the working tree and the index from what `from` holds (nothing, if it is nothing) to what `to` holds. May be done
+    /// again.
+    pub(super) fn carry(&self, from: Option<Oid>, to: Oid) -> Result<(), LedgerError> {
         let moved = self.moved(from, to)?;
         if moved.is_empty() {
             return Ok(());
@@ -110,7 +109,7 @@ impl GitLedger {
             }
         }
         // Marked anew, so that a lock of the index that a kill leaves now is known for ours.
-        self.mark(&self.branch()?, Some(from))?;
+        self.mark(&self.branch()?, Some(from.unwrap_or(Oid::ZERO_SHA1)))?;
         index.write().map_err(git)
     }
 
@@ -171,11 +170,12 @@ impl GitLedger {
     }
 
     /// The files that two commits hold differently.
-    fn moved(&self, from: Oid, to: Oid) -> Result<Vec<Moved>, LedgerError> {
+    fn moved(&self, from: Option<Oid>, to: Oid) -> Result<Vec<Moved>, LedgerError> {
         let git = |error: git2::Error| self.reading.git(&error);
         let repo = &self.reading.repo;
         let tree = |id: Oid| repo.find_commit(id).and_then(|commit| commit.tree()).map_err(git);
-        let diff = repo.diff_tree_to_tree(Some(&tree(from)?), Some(&tree(to)?), None).map_err(git)?;
+        let before = from.map(tree).transpose()?;
+        let diff = repo.diff_tree_to_tree(before.as_ref(), Some(&tree(to)?), None).map_err(git)?;
         let side = |file: git2::DiffFile<'_>| file.exists().then(|| (file.id(), u32::from(file.mode())));
         let moved = diff.deltas().filter_map(|delta| {
             let path = delta.new_file().path_bytes().or(delta.old_file().path_bytes())?.to_vec();

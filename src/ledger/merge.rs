@@ -69,23 +69,22 @@ impl GitLedger {
         if self.contains(a, b)? {
             return Ok(a);
         }
-        if self.contains(b, a)? {
-            return Ok(b);
-        }
         let git = |error: git2::Error| self.reading.git(&error);
         let repo = &self.reading.repo;
         let (ours, theirs) = (repo.find_commit(a).map_err(git)?, repo.find_commit(b).map_err(git)?);
-        let base = repo.merge_base(a, b).ok();
-        let before = match base {
-            Some(base) => self.reading.names(&repo.find_commit(base).map_err(git)?)?,
-            None => {
-                return Err(LedgerError::Unfit(
-                    "the two have no common beginning: they are different repositories".to_owned(),
-                ));
-            }
+        let forward = self.contains(b, a)?;
+        let base = if forward { Some(a) } else { repo.merge_base(a, b).ok() };
+        let Some(base) = base else {
+            let what = "the two have no common beginning: they are different repositories";
+            return Err(LedgerError::Unfit(what.to_owned()));
         };
+        let before = self.reading.names(&repo.find_commit(base).map_err(git)?)?;
         let (mine, other) = (self.reading.names(&ours)?, self.reading.names(&theirs)?);
         let merged = onward(&before, &mine, &other).map_err(contradicts)?;
+        if forward {
+            whole(&self.reading.files(&theirs)?.tree).map_err(contradicts)?;
+            return Ok(b);
+        }
         let tree = self.merged_tree(repo, &ours, &theirs, &merged)?;
         let files = self.reading.tree_files(tree)?;
         whole(&files).map_err(contradicts)?;

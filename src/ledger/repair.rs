@@ -39,7 +39,7 @@ impl GitLedger {
         let from = self.drop_stale_locks()?;
         self.branch()?;
         if let (Some(from), Some(head)) = (from, self.reading.head_commit()?.map(|head| head.id())) {
-            self.carry(from, head)?;
+            self.carry(Some(from).filter(|from| !from.is_zero()), head)?;
         }
         let (held, parents) = self.held_and_parents()?;
         let earlier = |path: &str, id: Oid| parents.iter().any(|names| names.get(path) == Some(&Named::Blob(id)));

@@ -46,7 +46,7 @@ pub struct Community {
 pub struct Desk {
     pub ledger: GitLedger,
     pub who: Handle,
-    dir: String,
+    pub dir: String,
 }
 
 impl Community {
@@ -91,7 +91,9 @@ impl Community {
         ledger.append(&Commit { parent: None, files, message: "Freeze the plan".to_owned(), time }).unwrap();
         let mut desk = Desk { ledger, who: self.plan.seats.conductor.clone(), dir: self.dir.clone() };
         desk.open();
-        desk.push();
+        if !remotes.is_empty() {
+            desk.push();
+        }
         desk
     }
 
@@ -189,6 +191,16 @@ impl Desk {
         self.remote().push(None).into_iter().map(|pushed| pushed.outcome).collect()
     }
 
+    /// The same, with these bundles in hand.
+    pub fn given(self, files: &[PathBuf]) -> Self {
+        Self { ledger: self.ledger.with_bundles(files.to_vec()), ..self }
+    }
+
+    /// A bundle, also where there are no remotes.
+    pub fn bundle(&mut self, file: &Path) -> Result<(), RemoteError> {
+        Remote::write_bundle(&mut self.ledger, file)
+    }
+
     pub fn look(&mut self) -> Look {
         let dir = self.dir.clone();
         self.remote().look(&dir).unwrap()
@@ -268,6 +280,15 @@ impl Desk {
     }
 
     pub fn enrol_as(&mut self, author: &Handle, who: &Handle) {
+        self.enrol_once(author, who, who);
+    }
+
+    /// With the key of somebody else.
+    pub fn enrol_with_key(&mut self, who: &Handle, whose: &Handle) {
+        self.enrol_once(who, who, whose);
+    }
+
+    fn enrol_once(&mut self, author: &Handle, who: &Handle, whose: &Handle) {
         let serial = self.ceremony().plan.holder(who).unwrap().token.serial.unwrap();
         let at = |what| StepId::of(Act::Keys, who, what);
         let token = TokenFacts {
@@ -282,10 +303,25 @@ impl Desk {
         self.act_as(author, at("provision"), Deed::Provisioned { holder: holder.clone(), serial }, BTreeMap::new());
         let intent = Deed::GenerateIntent { holder: holder.clone(), serial, slot: "9c".to_owned() };
         self.act_as(author, at("generate"), intent, BTreeMap::new());
-        let key = public(who);
+        let key = public(whose);
         let path = format!("{}/keys/{who}-{}/public.pem", self.dir, key.fingerprint().short());
         let made = Deed::Generated { holder, serial, fingerprint: key.fingerprint() };
         self.act_as(author, at("generate"), made, BTreeMap::from([(path, key.to_pem().into_bytes())]));
+    }
+
+    /// For the conductor: something that changes nothing for anybody.
+    pub fn propose_nothing(&mut self) {
+        let (what, remedy) = ("a note".to_owned(), "none".to_owned());
+        let approved = self.who.clone();
+        let deed = Deed::Exception { number: 1, check: None, what, remedy, approved };
+        self.act(StepId::new(Act::Keys, "note"), deed, BTreeMap::new());
+    }
+
+    /// For a holder: an exception of their own.
+    pub fn note(&mut self, what: &str) {
+        let (who, remedy) = (self.who.clone(), "none".to_owned());
+        let deed = Deed::Exception { number: 1, check: None, what: what.to_owned(), remedy, approved: who.clone() };
+        self.act(StepId::of(Act::Keys, &who, "token"), deed, BTreeMap::new());
     }
 
     /// For the conductor: every key was vouched for, and a root is proposed and reviewed.

@@ -91,7 +91,7 @@ impl GitLedger {
                 return Ok(Some(self.rewritten(branch, &shown(file))));
             }
         }
-        self.reading.repo.reference(&reference, id, true, "trustroot: bundle").map_err(git)?;
+        self.keep_in_mind(&reference, id)?;
         Ok(None)
     }
 

@@ -17,6 +17,9 @@ use crate::seams::{LedgerError, RemoteError};
 impl GitLedger {
     /// Fetches from every source. What fails is told, and keeps nothing from the others.
     pub(super) fn fetch_all(&mut self) -> Result<Fetched, LedgerError> {
+        if self.behind {
+            self.repair()?;
+        }
         let branch = self.conductors_branch()?;
         let mut fetched = self.fetched.take().unwrap_or_default();
         for source in self.all_sources() {

@@ -132,6 +132,20 @@ impl GitLedger {
         Ok(if fits { kept.to_owned() } else { "main".to_owned() })
     }
 
+    /// Sets one of our references for what is elsewhere. A lock that a kill leaves at it is known for ours at the next start.
+    fn keep_in_mind(&self, reference: &str, commit: git2::Oid) -> Result<(), LedgerError> {
+        self.mark(reference, None)?;
+        let kept = self.reading.repo.reference(reference, commit, true, "trustroot: elsewhere");
+        let unmarked = self.unmark();
+        match kept {
+            Ok(_) => unmarked,
+            Err(error) if error.code() == git2::ErrorCode::Locked => {
+                Err(LedgerError::Busy(format!("another git holds {}.lock", text::escape(reference))))
+            }
+            Err(error) => Err(self.reading.git(&error)),
+        }
+    }
+
     /// The commit that a reference names, if there is one.
     fn commit_at(&self, reference: &str) -> Option<git2::Oid> {
         let found = self.reading.repo.find_reference(reference).ok()?;

@@ -93,8 +93,7 @@ impl GitLedger {
         let (short, commit) = (branch.strip_prefix("refs/heads/").unwrap_or(branch), self.commit_at(branch));
         if let Some(commit) = commit {
             let reference = format!("{}{short}", Source::Remote(name.to_owned()).heads());
-            let moved = self.reading.repo.reference(&reference, commit, true, "trustroot: pushed");
-            moved.map_err(|error| self.reading.git(&error))?;
+            self.keep_in_mind(&reference, commit)?;
         }
         Ok(())
     }

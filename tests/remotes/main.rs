@@ -1,7 +1,12 @@
 //! Everybody at a clone of their own: what is fetched, judged, merged and pushed, over real git repositories.
 
-#[path = "support/clones.rs"]
+mod arrival;
+mod attacks;
+mod bundles;
+#[path = "../support/clones.rs"]
 mod clones;
+mod program;
+mod pushes;
 
 use clones::{Community, Desk, git};
 use trustroot_core::check::Check;
