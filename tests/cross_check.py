@@ -1,6 +1,6 @@
 """Judges a trust root with python-tuf, the reference client.
 
-Starts from FOLDER/root/1.root.json and refreshes to the end, from files and over HTTP. Then each file that was fetched
+Starts from FOLDER/root/1.root.json, or from the root that --from names, and refreshes to the end, from files and over HTTP. Then each file that was fetched
 is spoiled by one bit, in memory, and must be refused: a client that accepts everything would prove nothing.
 Run by scripts/cross-check, which installs python-tuf.
 """
@@ -21,6 +21,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from tuf.api.exceptions import DownloadHTTPError
+from tuf.api.metadata import Metadata
 from tuf.ngclient import FetcherInterface, Updater
 
 BASE = "http://repository.invalid/"
@@ -56,9 +57,13 @@ def newest(folder, role):
     return max((int(match[1]) for match in found if match), default=None)
 
 
+FIRST = 1
+"""The root that clients start from; --from says another, where python-tuf does not read the first."""
+
+
 def refresh(folder, base, fetcher, at):
-    """Refreshes from nothing but 1.root.json; raises whatever python-tuf raises."""
-    bootstrap = (folder / "1.root.json").read_bytes()
+    """Refreshes from nothing but the first root; raises whatever python-tuf raises."""
+    bootstrap = (folder / f"{FIRST}.root.json").read_bytes()
     with tempfile.TemporaryDirectory() as store:
         updater = Updater(store, base, fetcher=fetcher, bootstrap=bootstrap)
         if at is not None:
@@ -130,7 +135,11 @@ def stopped(repository, at):
     """Clients that stopped at each state that was published, with what they stored or with nothing but its root, update to
     each later state at its time, and to the newest; and each state fits clients that are in the middle of their requests and
     do not see its root yet. Returns a line to print."""
-    all_states = [(version, Path(folder.name) / "root", time, folder) for version, folder, time in states(repository)]
+    all_states = [
+        (version, Path(folder.name) / "root", time, folder)
+        for version, folder, time in states(repository)
+        if version >= FIRST and (Path(folder.name) / "root" / "timestamp.json").exists()
+    ]
     root = repository / "root"
     tried = 0
 
@@ -149,17 +158,22 @@ def stopped(repository, at):
 
     for i, (version, then, time, _) in enumerate(all_states):
         with tempfile.TemporaryDirectory() as first:
-            expect(update(first, then, time, (then / "1.root.json").read_bytes()), version, f"a new client at state {i + 1}")
+            # Nobody could use a state whose root had expired; clients with nothing but that root still go on from it.
+            usable = Metadata.from_file(str(then / f"{version}.root.json")).signed.expires > time
+            if usable:
+                bootstrap = (then / f"{FIRST}.root.json").read_bytes()
+                expect(update(first, then, time, bootstrap), version, f"a new client at state {i + 1}")
             later = [(folder, moment, number) for number, folder, moment, _ in all_states[i + 1 :]]
             for folder, moment, number in [*later, (root, at, newest(root, "root"))]:
-                with tempfile.TemporaryDirectory() as store:
-                    shutil.copytree(first, store, dirs_exist_ok=True, symlinks=True)
-                    expect(update(store, folder, moment), number, f"a client that stopped at state {i + 1}")
+                if usable:
+                    with tempfile.TemporaryDirectory() as store:
+                        shutil.copytree(first, store, dirs_exist_ok=True, symlinks=True)
+                        expect(update(store, folder, moment), number, f"a client that stopped at state {i + 1}")
                 with tempfile.TemporaryDirectory() as store:
                     alone = (then / f"{version}.root.json").read_bytes()
                     expect(update(store, folder, moment, alone), number, f"a client with nothing but root {version}")
             # What a client sees that asked for the next root a moment before it was there.
-            if i + 1 < len(all_states) and all_states[i + 1][0] == version + 1:
+            if usable and i + 1 < len(all_states) and all_states[i + 1][0] == version + 1:
                 number, folder, moment, _ = all_states[i + 1]
                 with tempfile.TemporaryDirectory() as half, tempfile.TemporaryDirectory() as store:
                     shutil.copytree(folder, half, dirs_exist_ok=True)
@@ -173,7 +187,7 @@ def stopped(repository, at):
 def make(folder):
     """A small repository: two of two ECDSA keys for root and targets, root at version 2, Ed25519 for the rest."""
     from securesystemslib.signer import CryptoSigner
-    from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, Targets, Timestamp
+    from tuf.api.metadata import MetaFile, Root, Snapshot, Targets, Timestamp
 
     expires = datetime.now(timezone.utc).replace(microsecond=0) + timedelta(days=2)
     holders = [CryptoSigner.generate_ecdsa(), CryptoSigner.generate_ecdsa()]
@@ -229,6 +243,7 @@ def main():
     parser = argparse.ArgumentParser(prog="scripts/cross-check", description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, nargs="?")
     parser.add_argument("--at", type=lambda text: datetime.strptime(text, "%Y-%m-%dT%H:%M:%S%z"))
+    parser.add_argument("--from", dest="first", type=int, default=1, metavar="N")
     parser.add_argument("--self-test", action="store_true")
     arguments = parser.parse_args()
     if arguments.self_test:
@@ -236,12 +251,15 @@ def main():
         return
     if arguments.folder is None or not (arguments.folder / "root" / "1.root.json").is_file():
         parser.error("FOLDER holds no root/1.root.json")
+    global FIRST
+    FIRST = arguments.first
     try:
         line = check(arguments.folder / "root", arguments.at)
         line = "; ".join(filter(None, [line, stopped(arguments.folder, arguments.at)]))
     except Exception as error:
         sys.exit(f"cross-check: REFUSED by python-tuf: {type(error).__name__}: {str(error)!r}")
-    print(f"cross-check: accepted by python-tuf: {line}")
+    start = "" if FIRST == 1 else f"from root {FIRST} on: "
+    print(f"cross-check: accepted by python-tuf: {start}{line}")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ mod client;
 mod clock;
 mod failure;
 mod generate;
+mod import;
 mod join;
 mod plan;
 mod rehearsal;
@@ -44,6 +45,8 @@ enum Verb {
     Rehearse(rehearse::Args),
     /// Write and lint a plan, and print the script for the room.
     Plan(plan::Args),
+    /// Take over a trust root that another program kept, byte for byte.
+    Import(import::Args),
     /// Conduct a ceremony on this machine: open it from a plan, or go on with the open one.
     Run(run::Args),
     /// Take part in a ceremony from your own machine: enrol, hear others, review and sign.
@@ -80,6 +83,7 @@ pub fn main() -> u8 {
         None => run::next(&here),
         Some(Verb::Rehearse(args)) => rehearse::run(&here, &args),
         Some(Verb::Plan(args)) => plan::run(&here, &args),
+        Some(Verb::Import(args)) => import::run(&here, &args),
         Some(Verb::Run(args)) => run::run(&here, &args),
         Some(Verb::Join(args)) => join::run(&here, &args),
         Some(Verb::Status(args)) => status::run(&here, &args),

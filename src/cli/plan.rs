@@ -12,9 +12,9 @@ use trustroot_core::digest::Digest;
 use trustroot_core::page::closing;
 use trustroot_core::plan::carry::{Becomes, Carry, carry};
 use trustroot_core::plan::lint::lint;
-use trustroot_core::plan::lint_follows::against;
+use trustroot_core::plan::lint_follows::{against, elsewhere as published_elsewhere};
 use trustroot_core::plan::template::{Template, template};
-use trustroot_core::plan::{Kind as PlanKind, Plan};
+use trustroot_core::plan::{Elsewhere, Kind as PlanKind, Plan};
 use trustroot_core::predecessor::Predecessor;
 use trustroot_core::record::Record;
 use trustroot_core::signature::Portable;
@@ -95,6 +95,10 @@ struct New {
     /// The online key before does not sign once more: somebody else may have it.
     #[arg(long, requires = "new_online_key")]
     no_overlap: bool,
+    /// Nothing but roots is here: the versions of targets, snapshot and timestamp that are published elsewhere, such as
+    /// 3,160,412; 0 for what never was.
+    #[arg(long, value_name = "VERSIONS", value_parser = elsewhere, requires = "continues")]
+    elsewhere: Option<Elsewhere>,
 }
 
 #[derive(clap::Args)]
@@ -117,6 +121,16 @@ struct Script {
 
 fn handle(text: &str) -> Result<Handle, String> {
     Handle::new(text).map_err(|error| error.to_string())
+}
+
+fn elsewhere(text: &str) -> Result<Elsewhere, String> {
+    let numbers: Option<Vec<u64>> = text.split(',').map(|number| number.trim().parse().ok()).collect();
+    match numbers.as_deref() {
+        Some([targets, snapshot, timestamp]) => {
+            Ok(Elsewhere { targets: *targets, snapshot: *snapshot, timestamp: *timestamp })
+        }
+        _ => Err("write three versions, such as 3,160,412".to_owned()),
+    }
 }
 
 /// Runs the verb.
@@ -209,6 +223,7 @@ fn continued(here: &Path, args: &New, day: Timestamp) -> Result<(), Failure> {
         threshold: args.threshold.map(u32::from),
         online: args.new_online_key.as_ref(),
         overlap: !args.no_overlap,
+        elsewhere: args.elsewhere,
         rehearsal: args.rehearsal,
     };
     let text = carried(&tree, wanted)?;
@@ -226,6 +241,7 @@ pub(super) struct Continued<'a> {
     pub(super) threshold: Option<u32>,
     pub(super) online: Option<&'a Handle>,
     pub(super) overlap: bool,
+    pub(super) elsewhere: Option<Elsewhere>,
     pub(super) rehearsal: bool,
 }
 
@@ -257,6 +273,7 @@ pub(super) fn carried(tree: &Tree, wanted: Continued<'_>) -> Result<String, Fail
         threshold: wanted.threshold,
         online: wanted.online.cloned(),
         overlap: wanted.overlap,
+        elsewhere: wanted.elsewhere,
         used_serial,
         rehearsal: wanted.rehearsal || last.is_some_and(|last| last.rehearsal),
     };
@@ -269,7 +286,10 @@ pub(super) fn findings(plan: &Plan, tree: Option<&Tree>, now: Timestamp) -> Vec<
     let Some(tree) = tree else { return findings };
     let before = Predecessor::newest(tree);
     match &before {
-        Some(before) if plan.kind != PlanKind::Genesis => findings.extend(against(plan, before)),
+        Some(before) if plan.kind != PlanKind::Genesis => {
+            findings.extend(against(plan, before));
+            findings.extend(published_elsewhere(plan, tree));
+        }
         Some(before) => {
             let what = format!("there is root {} here already, and a genesis makes the first", before.root.version());
             let finding = Finding::new(Level::Refused, Check::PlanFollows, "kind", what);

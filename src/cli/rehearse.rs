@@ -178,6 +178,7 @@ fn follow(ledger: &mut GitLedger, kind: &str, number: usize, settings: &Rehearsa
         threshold: None,
         online,
         overlap: true,
+        elsewhere: None,
         rehearsal: true,
     };
     let toml = carried(&tree, wanted)?;

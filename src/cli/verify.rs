@@ -248,7 +248,7 @@ fn holds_trust_root(path: &Path) -> bool {
 
 /// The payload digest that was given as digits, as words, as a root, or in a file that is not among what is verified at
 /// `verified`: whatever lies there agrees with itself.
-fn anchor(here: &Path, text: &str, verified: &Path) -> Result<Digest, Failure> {
+pub(super) fn anchor(here: &Path, text: &str, verified: &Path) -> Result<Digest, Failure> {
     if let Some(digest) = digest_in(text) {
         return Ok(digest);
     }
@@ -498,12 +498,12 @@ fn as_text(place: &str, now: Timestamp, report: &Report) -> String {
     out
 }
 
-fn indented(text: &str) -> String {
+pub(super) fn indented(text: &str) -> String {
     text.lines().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
 }
 
 /// A report as JSON on lines; its strings are escaped, and no reader has to know canonical JSON.
-fn json_text(value: Value) -> String {
+pub(super) fn json_text(value: Value) -> String {
     format!("{:#}", to_serde(value))
 }
 

@@ -47,7 +47,7 @@ impl Conductor<'_> {
         let targets = finished(SignedRole::Targets, &proposed.targets)?;
         self.are_proposed(stand)?;
         let bug = |fault: trustroot_core::metadata::build::BuildFault| Halt::Bug(fault.to_string());
-        let online = Online::of(&stand.head.tree);
+        let online = Online::of(&stand.head.tree, plan);
         let versions = versions(stand)?;
         let mut pins = BTreeMap::new();
         let snapshot = online.snapshot(plan, versions.1, &targets).map_err(bug)?;

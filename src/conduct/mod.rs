@@ -9,6 +9,7 @@
 
 mod apart;
 mod claims;
+mod clients;
 mod finish;
 mod insertion;
 mod keys;

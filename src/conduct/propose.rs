@@ -114,7 +114,7 @@ impl Conductor<'_> {
         let timestamp = sign(&timestamp, Role::Timestamp, 1, overlaps(&plan.timestamp));
         let name = format!("{}.root.json", twins.root_version());
         let mut files = BTreeMap::from([
-            (name.clone(), root.clone()),
+            (name, root.clone()),
             (format!("{}.targets.json", twins.targets_version()), targets),
             ("1.snapshot.json".to_owned(), snapshot),
             ("timestamp.json".to_owned(), timestamp),
@@ -127,37 +127,9 @@ impl Conductor<'_> {
         files.insert(format!("{version}.root.json"), first.clone());
         let names = self.clients(std::slice::from_ref(&first), &files, now)?;
         if overlaps(&plan.snapshot) && overlaps(&plan.timestamp) {
-            files.remove(&name);
             // A root that has expired is followed all the same, but nobody is in the middle of anything there.
             if before.is_some_and(|before| before.root.expires() > now) {
-                self.clients(&[first], &files, now)?;
-            }
-        }
-        Ok(names)
-    }
-
-    /// Our own trusted set and every judge refresh from these files to the end, from each of these roots; their names.
-    pub(super) fn clients(
-        &mut self,
-        roots: &[Vec<u8>],
-        files: &BTreeMap<String, Vec<u8>>,
-        now: Timestamp,
-    ) -> Result<Vec<String>, Leave> {
-        let mut names = vec![self.room.program.version.clone()];
-        names.extend(self.room.judges.iter().map(|judge| judge.name()));
-        for root in roots {
-            super::finish::refresh_ours(root, files, now, self.room.verifier).map_err(|refusal| {
-                let finding = Finding::new(Level::Refused, Check::ClientOurs, "our own client", refusal.to_string());
-                Halt::Refused(vec![finding.hint("look for a mistake of the plan or of the program")])
-            })?;
-            for judge in self.room.judges {
-                judge.refresh(root, files, now).map_err(|reason| {
-                    let what = trustroot_core::page::Text::own("it refused: ").and_foreign(reason);
-                    let finding = Finding::new(Level::Refused, Check::ClientOther, judge.name(), what);
-                    Halt::Refused(vec![
-                        finding.hint("nothing was signed; mend the plan, or look for a mistake of the program"),
-                    ])
-                })?;
+                self.in_the_middle(&first, &files, now)?;
             }
         }
         Ok(names)

@@ -24,6 +24,7 @@ pub mod digest;
 pub mod earlier;
 pub mod event;
 pub mod foresight;
+pub mod import;
 pub mod json;
 pub mod key;
 pub mod lint;

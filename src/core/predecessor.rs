@@ -93,6 +93,7 @@ impl Predecessor {
             version: self.root.version(),
             root: self.root.payload().digest(),
             targets: self.targets.as_ref().map(|targets| targets.payload().digest()),
+            elsewhere: None,
         }
     }
 
@@ -120,14 +121,30 @@ impl Predecessor {
         ids.filter(|id| body.keys().get(*id).and_then(|found| found.public()) == Some(key)).cloned().collect()
     }
 
-    /// What the root says of the person behind `key`; nothing where another program made it.
+    /// Whether one online key signs the role alone, and none of the holders' does: what an online role of ours is.
+    pub fn is_online(&self, role: Role) -> bool {
+        let keys = self.keys(role);
+        keys.len() == 1 && self.threshold(role) == 1 && keys.is_disjoint(&self.keys(Role::Root))
+    }
+
+    /// Whom tuf-on-ci names for the key with one of these ids.
+    fn owner(&self, ids: &[String]) -> Known {
+        let keys = self.root.body().keys();
+        let named = ids.iter().find_map(|id| keys.get(id)?.value().get(KEYOWNER).and_then(Value::as_str));
+        let Some(owner) = named else { return Known::default() };
+        let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
+        let handle: String = owner.trim_start_matches('@').chars().map(plain).collect();
+        Known { handle: Some(handle), name: Some(owner.to_string()), ..Known::default() }
+    }
+
+    /// What the root says of the person behind `key`; nothing where another program made it and has no form for it.
     pub fn known(&self, key: &PublicKey) -> Known {
         let ids = self.key_ids(Role::Root, key);
         let people = self.root.signed().get(HOLDERS).and_then(Value::as_arr).unwrap_or_default();
         let named = |person: &&Value| {
             person.get("keyid").and_then(Value::as_str).is_some_and(|id| ids.iter().any(|own| own == id))
         };
-        let Some(person) = people.iter().find(named) else { return Known::default() };
+        let Some(person) = people.iter().find(named) else { return self.owner(&ids) };
         let text = |name: &str| person.get(name).and_then(Value::as_str).map(ToString::to_string);
         let serial = person.get("serial").and_then(Serial::from_value);
         Known {
@@ -139,6 +156,9 @@ impl Predecessor {
         }
     }
 }
+
+/// Where tuf-on-ci names the holder: inside the key object, as a name on a forge such as `@alice`.
+const KEYOWNER: &str = "x-tuf-on-ci-keyowner";
 
 /// The newest numbered metadata of `role` in `root/`: its number and its path.
 pub fn newest(tree: &Tree, role: &str) -> Option<(u64, String)> {

@@ -12,7 +12,7 @@ use crate::metadata::snapshot::Snapshot as SnapshotBody;
 use crate::metadata::timestamp::Timestamp as TimestampBody;
 use crate::metadata::{Metadata, Role};
 use crate::payload::Payload;
-use crate::plan::{OnlineRole, Plan};
+use crate::plan::{Elsewhere, OnlineRole, Plan};
 use crate::predecessor::newest;
 use crate::replay::Ceremony;
 use crate::sigfile::SignedRole;
@@ -103,7 +103,7 @@ pub fn build(ceremony: &Ceremony, online: &BTreeMap<Handle, PublicKey>) -> Resul
     };
     let old = before.and_then(|before| before.targets.as_ref());
     let targets = Targets {
-        version: old.map_or(1, |old| old.version().saturating_add(1)),
+        version: old.map_or(0, |old| old.version()).max(elsewhere(plan).targets).saturating_add(1),
         expires: plan.targets.expires,
         targets: old.map_or_else(BTreeMap::new, |old| old.body().targets().clone()),
         delegations: old.and_then(|old| old.signed().get("delegations")).cloned(),
@@ -124,9 +124,9 @@ pub struct Online {
 }
 
 impl Online {
-    /// What `root/` holds: the newest snapshot, and the timestamp. What cannot be read counts as nothing, and the clients that
-    /// judge the result say so.
-    pub fn of(tree: &Tree) -> Self {
+    /// What `root/` holds: the newest snapshot, and the timestamp; what is published elsewhere, by the plan, counts as well. What
+    /// cannot be read counts as nothing, and the clients that judge the result say so.
+    pub fn of(tree: &Tree, plan: &Plan) -> Self {
         let bytes = |path: &str| tree.get(path).and_then(Entry::bytes);
         let newest = newest(tree, "snapshot");
         let snapshot = newest.and_then(|(_, path)| Metadata::<SnapshotBody>::parse(&path, bytes(&path)?).ok());
@@ -136,10 +136,11 @@ impl Online {
         delegated.remove("targets.json");
         // The timestamp may name a snapshot that is no longer here.
         let named = timestamp.as_ref().map_or(0, |read| read.body().snapshot().version);
+        let elsewhere = elsewhere(plan);
         Self {
-            snapshot: snapshot.map_or(0, |read| read.version()).max(named),
+            snapshot: snapshot.map_or(0, |read| read.version()).max(named).max(elsewhere.snapshot),
             delegated,
-            timestamp: timestamp.map_or(0, |read| read.version()),
+            timestamp: timestamp.map_or(0, |read| read.version()).max(elsewhere.timestamp),
         }
     }
 
@@ -195,6 +196,10 @@ pub fn filed(
         filed_under(ceremony, role, &key).into_iter().map(move |id| (id, signature.clone()))
     };
     valid.into_iter().flat_map(each).collect()
+}
+
+fn elsewhere(plan: &Plan) -> Elsewhere {
+    plan.follows.as_ref().and_then(|follows| follows.elsewhere).unwrap_or_default()
 }
 
 fn common(plan: &Plan) -> BTreeMap<String, Value> {

@@ -185,6 +185,7 @@ impl Stage {
             online: None,
             overlap: true,
             used_serial: plans.iter().filter_map(serials).filter_map(|serial| serial.number()).max().unwrap_or(0),
+            elsewhere: None,
             rehearsal: true,
         };
         change(&mut wanted);

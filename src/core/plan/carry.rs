@@ -4,7 +4,7 @@
 //! that people see it when they read the plan; what the root does not say is taken from the plan of the newest ceremony.
 
 use super::template::{HOLDERS, quoted};
-use super::{Claimed, Holder, Kind, OnlineRole, Plan, PlannedToken, TokenKind};
+use super::{Claimed, Elsewhere, Holder, Kind, OnlineRole, Plan, PlannedToken, TokenKind};
 use crate::key::PublicKey;
 use crate::metadata::Role;
 use crate::predecessor::Predecessor;
@@ -45,6 +45,8 @@ pub struct Carry<'a> {
     pub overlap: bool,
     /// The highest serial number that any earlier ceremony planned: a rehearsal counts on from it.
     pub used_serial: u32,
+    /// What is published elsewhere, where nothing but roots is here.
+    pub elsewhere: Option<Elsewhere>,
     /// Whether it is a rehearsal; where there was a plan, as that says.
     pub rehearsal: bool,
 }
@@ -74,6 +76,12 @@ pub enum CarryError {
     /// Text that may not be signed.
     #[error("{0}: {1}")]
     Text(&'static str, text::TextFault),
+    /// No online key can be kept.
+    #[error(
+        "several keys sign the {0}, or a holder's does, so no online key can be kept; it goes to a new one, in a rotation: \
+         --rotate --new-online-key NAME --no-overlap"
+    )]
+    Online(Role),
     /// A genesis continues nothing.
     #[error("a genesis continues nothing")]
     Genesis,
@@ -104,6 +112,11 @@ pub fn carry(wanted: &Carry<'_>) -> Result<String, CarryError> {
     if let Some(nobody) = wanted.changes.keys().find(|handle| !old.iter().any(|old| old.handle == **handle)) {
         let known = old.iter().map(|old| old.handle.as_str()).collect::<Vec<_>>().join(", ");
         return Err(CarryError::Nobody(nobody.clone(), known));
+    }
+    for role in [Role::Snapshot, Role::Timestamp].into_iter().filter(|_| wanted.online.is_none()) {
+        if !wanted.before.is_online(role) {
+            return Err(CarryError::Online(role));
+        }
     }
     let mut out = head(wanted);
     out.push_str(&roles(wanted));
@@ -160,6 +173,12 @@ fn head(wanted: &Carry<'_>) -> String {
     let follows = wanted.before.follows();
     let trust_root = wanted.last.map_or("Our project", |last| last.trust_root.as_str());
     let targets = follows.targets.map_or(String::new(), |digest| format!("targets = \"{digest}\"\n"));
+    let elsewhere = wanted.elsewhere.map_or(String::new(), |Elsewhere { targets, snapshot, timestamp }| {
+        format!(
+            "# The newest versions that are published elsewhere; the next go on from them.\n\
+             elsewhere = {{ targets = {targets}, snapshot = {snapshot}, timestamp = {timestamp} }}\n"
+        )
+    });
     format!(
         "{what}
 # Check it with: trustroot plan lint FILE
@@ -177,7 +196,7 @@ rehearsal = {rehearsal}
 [follows]
 version = {version}
 root = \"{root}\"
-{targets}",
+{targets}{elsewhere}",
         name = wanted.name,
         title = quoted(wanted.title),
         trust_root = quoted(trust_root),
@@ -226,10 +245,13 @@ expires = \"{year}\"
 }
 
 fn online(wanted: &Carry<'_>, name: &str, role: Role, last: Option<&OnlineRole>, expires: Timestamp) -> String {
-    let before = last.map_or("online", |last| last.key.as_str());
+    // A root that others made may give the two roles a key each, and names for them there are none.
+    let both = wanted.before.keys(Role::Snapshot) == wanted.before.keys(Role::Timestamp);
+    let unnamed = || if both { "online".to_string() } else { format!("online-{name}") };
+    let before = last.map_or_else(unnamed, |last| last.key.to_string());
     let expires = expires.day();
     match &wanted.online {
-        Some(new) if wanted.overlap => format!(
+        Some(new) if wanted.overlap && wanted.before.is_online(role) => format!(
             "# A new key takes over; the one before signs once more beside it, for clients in the middle of their requests.\n\
              [{name}]\nkey = \"{new}\"\nbefore = \"{before}\"\nexpires = \"{expires}\"\n\n"
         ),

@@ -12,8 +12,9 @@ use crate::digest::Digest;
 use crate::metadata::Role;
 use crate::metadata::build::new_key_id;
 use crate::page::Text;
-use crate::predecessor::Predecessor;
+use crate::predecessor::{Predecessor, newest};
 use crate::text::Handle;
+use crate::tree::Tree;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -102,7 +103,7 @@ pub fn against(plan: &Plan, before: &Predecessor) -> Vec<Finding> {
     let mut found = Vec::new();
     let Some(follows) = &plan.follows else { return found };
     let is = before.follows();
-    if *follows != is {
+    if (follows.version, follows.root, follows.targets) != (is.version, is.root, is.targets) {
         let what = match (follows.version == is.version, follows.root == is.root) {
             (true, true) => "the newest targets are not those that the plan carries over".to_string(),
             (true, false) => format!("root {} has the payload digest {}, not {}", is.version, is.root, follows.root),
@@ -115,6 +116,45 @@ pub fn against(plan: &Plan, before: &Predecessor) -> Vec<Finding> {
     named(plan, before, &mut found);
     roles(plan, before, &mut found);
     quorum_old(plan, before, &mut found);
+    found
+}
+
+/// What the newest root's other roles publish, where it is not here. `tree` is the repository.
+pub fn elsewhere(plan: &Plan, tree: &Tree) -> Vec<Finding> {
+    let Some(follows) = &plan.follows else { return Vec::new() };
+    let timestamp = tree.contains_key("root/timestamp.json").then_some("timestamp");
+    let numbered = ["snapshot", "targets"].into_iter().filter(|role| newest(tree, role).is_some());
+    let here: Vec<&str> = timestamp.into_iter().chain(numbered).collect();
+    let mut found = Vec::new();
+    let mut report = |level, what: String, hint: &str| {
+        found.push(Finding::new(level, Check::PlanFollows, "follows.elsewhere", what).hint(hint));
+    };
+    match follows.elsewhere {
+        None if here.len() < 3 => {
+            let gone: Vec<&str> =
+                ["timestamp", "snapshot", "targets"].into_iter().filter(|role| !here.contains(role)).collect();
+            let what = format!(
+                "root {} is here without {}: the next would begin at version 1, and clients that have seen a higher one refuse it",
+                follows.version,
+                gone.join(" and ")
+            );
+            let hint = "import the published repository; or say what is published elsewhere, 0 for what never was: \
+                        elsewhere = { targets = 0, snapshot = 0, timestamp = 0 }";
+            report(Level::Refused, what, hint);
+        }
+        Some(_) if here.len() == 3 => {
+            let what = "timestamp, snapshot and targets are here, and the plan says that they are elsewhere";
+            report(Level::Refused, what.to_string(), "take the line away; the next versions go on from those here");
+        }
+        Some(elsewhere) if elsewhere.targets > 0 && !here.contains(&"targets") => {
+            let what = format!(
+                "the files and delegations of targets {} do not carry over: the next targets name none",
+                elsewhere.targets
+            );
+            report(Level::Warning, what, "import the published repository, if clients need those files");
+        }
+        _ => {}
+    }
     found
 }
 
@@ -159,11 +199,22 @@ fn named(plan: &Plan, before: &Predecessor, found: &mut Vec<Finding>) {
 }
 
 fn roles(plan: &Plan, before: &Predecessor, found: &mut Vec<Finding>) {
-    let mut report =
-        |level, subject: &str, what: String| found.push(Finding::new(level, Check::PlanFollows, subject, what));
     for (name, role, planned) in
         [("snapshot", Role::Snapshot, &plan.snapshot), ("timestamp", Role::Timestamp, &plan.timestamp)]
     {
+        if (planned.keeps.is_some() || planned.before.is_some()) && !before.is_online(role) {
+            let (keys, must) = (before.keys(role).len(), before.threshold(role));
+            let what = format!(
+                "root {} gives the role to {keys} keys, of which {must} must sign, or to a holder's: no one online key can be \
+                 kept or sign once more",
+                before.root.version()
+            );
+            let finding = Finding::new(Level::Refused, Check::PlanFollows, name, what);
+            found.push(finding.hint("give it to a new online key: --rotate --new-online-key NAME --no-overlap"));
+            continue;
+        }
+        let mut report =
+            |level, subject: &str, what: String| found.push(Finding::new(level, Check::PlanFollows, subject, what));
         let has = |kept: &Digest| before.keys(role).iter().any(|key| key.fingerprint() == *kept);
         if planned.keeps.as_ref().is_some_and(|kept| !has(kept)) {
             report(
@@ -173,6 +224,8 @@ fn roles(plan: &Plan, before: &Predecessor, found: &mut Vec<Finding>) {
             );
         }
     }
+    let mut report =
+        |level, subject: &str, what: String| found.push(Finding::new(level, Check::PlanFollows, subject, what));
     let expired = before.root.expires();
     if plan.root.expires <= expired {
         let level = if plan.kind == Kind::Renew { Level::Refused } else { Level::Warning };

@@ -98,6 +98,22 @@ pub struct Follows {
     /// The payload digest of the newest targets, whose files and delegations carry over; none where there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub targets: Option<Digest>,
+    /// What is published elsewhere, where nothing but roots is here: the next versions go on from there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub elsewhere: Option<Elsewhere>,
+}
+
+/// The newest versions that are published elsewhere; 0 where there never was one. Clients that have seen them refuse anything
+/// that is not above.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Elsewhere {
+    /// Of the targets. Their files and delegations do not carry over from there.
+    pub targets: u64,
+    /// Of the snapshot.
+    pub snapshot: u64,
+    /// Of the timestamp.
+    pub timestamp: u64,
 }
 
 /// A role whose keys are the holders'.

@@ -17,3 +17,4 @@ pub mod roots;
 pub mod trust_root;
 
 pub use proofs::proofs;
+pub(crate) use published::percent_encoded;

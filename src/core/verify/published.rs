@@ -18,7 +18,7 @@ use crate::metadata::root::Root;
 use crate::metadata::snapshot::Snapshot;
 use crate::metadata::targets::Targets;
 use crate::metadata::timestamp::Timestamp;
-use crate::metadata::{Metadata, Refusal, Role, strict};
+use crate::metadata::{Body, Metadata, Refusal, Role, strict};
 use crate::time;
 use crate::trusted::{Floor, TrustedRoot, TrustedTargets};
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -64,7 +64,20 @@ pub(super) fn look(look: &mut Look<'_>, records: &[Held], elsewhere: Option<u64>
     look.checked
         .push(format!("root/: {} roots, each signed by its own keys and its predecessor's", report.roots.len()));
 
-    let targets = refresh(look, &files, records);
+    let nothing_but_roots = elsewhere.is_some_and(|newest| !roots.keys().any(|version| *version > newest))
+        && files.keys().all(|name| root_number(name).is_some());
+    let targets = if nothing_but_roots {
+        look.warn(
+            Check::MetaMissing,
+            "root/",
+            "nothing but roots is here: they lead to nothing that a client could take",
+        );
+        look.caveats.push("nothing but roots is here".to_string());
+        unexpired(look, &roots);
+        None
+    } else {
+        refresh(look, &files, records)
+    };
     if let Some(targets) = &targets {
         let (_, timestamp, snapshot) = targets.set();
         let versions = format!(
@@ -78,6 +91,14 @@ pub(super) fn look(look: &mut Look<'_>, records: &[Held], elsewhere: Option<u64>
     let published = Published { roots, report, targets };
     named(look, records, &published, elsewhere);
     Some(published)
+}
+
+/// The newest root alone.
+fn unexpired(look: &mut Look<'_>, roots: &BTreeMap<u64, Metadata<Root>>) {
+    let newest = roots.last_key_value().map(|(_, root)| root.unexpired(look.options.now));
+    if let Some(Err(refusal)) = newest {
+        look.findings.push(refusal.into());
+    }
 }
 
 /// Rule 1, after the chain. A set that has expired is looked at again as of the newest record, so that expiry hides
@@ -206,17 +227,34 @@ fn named(look: &mut Look<'_>, records: &[Held], published: &Published, elsewhere
     look.checked.push(format!("root/: {} files, each named by a record or by the metadata", paths.len()));
 }
 
-/// A root, or targets signed by what one of them names, that another program made before the first record.
+/// A root, or what one of them has signed, that another program made before the first record. The timestamp's own signature and
+/// expiry are checked with the trusted set.
 fn brought(look: &Look<'_>, name: &str, bytes: &[u8], published: &Published, elsewhere: Option<u64>) -> bool {
     let Some(newest) = elsewhere else { return false };
     if let Some(number) = root_number(name) {
         return number <= newest;
     }
-    let Some(targets) = Metadata::<Targets>::parse(name, bytes).ok() else { return false };
-    let mut roots = published.roots.iter().filter(|(version, _)| **version <= newest);
-    name == format!("{}.targets.json", targets.version())
-        && roots
-            .any(|(_, root)| chain::signed_by(root, Role::Targets, &targets, Check::MetaQuorum, look.verifier).is_ok())
+    if name == "timestamp.json" {
+        return true;
+    }
+    let roots = published.roots.iter().filter(|(version, _)| **version <= newest).map(|(_, root)| root);
+    let number = name.split('.').next().and_then(|number| number.parse::<u64>().ok());
+    let newest = published.targets.as_ref().map(|targets| targets.set().2.version());
+    signed_by_any::<Targets>(look, name, bytes, Role::Targets, roots.clone())
+        || number <= newest && signed_by_any::<Snapshot>(look, name, bytes, Role::Snapshot, roots)
+}
+
+/// Whether this is the file of its name in the role that one of the roots has signed.
+fn signed_by_any<'a, T: Body>(
+    look: &Look<'_>,
+    name: &str,
+    bytes: &[u8],
+    role: Role,
+    mut roots: impl Iterator<Item = &'a Metadata<Root>>,
+) -> bool {
+    let Ok(read) = Metadata::<T>::parse(name, bytes) else { return false };
+    name == format!("{}.{role}.json", read.version())
+        && roots.any(|root| chain::signed_by(root, role, &read, Check::MetaQuorum, look.verifier).is_ok())
 }
 
 /// Rule 3, for a timestamp that is not the ceremony's. Its signature and expiry are checked with the trusted set.
@@ -285,7 +323,7 @@ fn delegated(look: &mut Look<'_>, published: &Published) -> BTreeSet<String> {
 }
 
 /// The name of a role in a file name: every byte escaped that is not unreserved in RFC 3986, 2.3.
-pub(super) fn percent_encoded(role: &str) -> String {
+pub(crate) fn percent_encoded(role: &str) -> String {
     let mut out = String::new();
     for byte in role.bytes() {
         match byte {

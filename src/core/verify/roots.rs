@@ -6,6 +6,8 @@
 //! 2. A key counts once, under however many key ids it signs.
 //! 3. Each leniency used is listed; strict, each of them refuses.
 //! 4. Expiry is not asked here: old roots are expired. The report says when each expires.
+//! 5. A root in the strict forms that follows one in old forms files a signature under the key ids of both, since clients look it
+//!    up by the id that their own root has: that is said, and no leniency.
 
 use crate::chain::{self, Signatures};
 use crate::check::{Check, Finding, Level};
@@ -251,7 +253,12 @@ fn judge(
             signer.key.fingerprint().short(),
             signer.keyids.len()
         );
-        report.findings.push(Finding::new(Level::Lenient, Check::KeyDistinct, subject.clone(), what));
+        // Rule 5.
+        let named = |by: &Metadata<Root>, id: &String| by.body().role(Role::Root).keyids.contains(id);
+        let once = |by: &Metadata<Root>| signer.keyids.iter().filter(|id| named(by, id)).count() == 1;
+        let of_both = old.flatten().is_some_and(|old| once(root) && once(old) && signer.keyids.len() == 2);
+        let level = if of_both && root.findings().is_empty() { Level::Note } else { Level::Lenient };
+        report.findings.push(Finding::new(level, Check::KeyDistinct, subject.clone(), what));
     }
     let role = root.body().role(Role::Root);
     report.facts = role.keys.as_ref().ok().map(|keys| RootFacts {

@@ -12,6 +12,7 @@ use super::proposed::Proposed;
 use super::published::Published;
 use super::record::{Held, keys_lying_in};
 use super::report::{Facts, HolderLine, Proof, RecordLine, Report, RootLine, Verdict};
+use super::roots::root_number;
 use super::{earlier, keys, names, proposed, published, record, rivals};
 use crate::attestation::anchor::Anchors;
 use crate::check::Check;
@@ -98,7 +99,7 @@ pub fn verify_trust_root(tree: &Tree, options: &Options<'_>, verifier: &dyn Veri
     let proposals: Vec<Option<Proposed>> = all.iter().map(|held| proposed::look(&mut look, held)).collect();
 
     earlier::look(&mut look, &all);
-    let elsewhere = made_elsewhere(&mut look, &all, &proposals);
+    let elsewhere = made_elsewhere(&mut look, &dirs, &all, &proposals);
     let published = published::look(&mut look, &all, elsewhere);
     match &published {
         Some(published) => {
@@ -155,16 +156,16 @@ fn working_tree(look: &mut Look<'_>) {
     }
 }
 
-/// The newest root that another program made, where the first record continues one: none of its kind is in a record, and the
-/// headline says so.
-fn made_elsewhere(look: &mut Look<'_>, all: &[Held], proposals: &[Option<Proposed>]) -> Option<u64> {
-    let first =
-        all.iter().filter_map(|held| held.record.plan.follows.as_ref()).min_by_key(|follows| follows.version)?;
-    let made = |proposed: &&Proposed| proposed.version <= first.version;
-    if proposals.iter().flatten().any(|proposed| made(&proposed)) {
+/// The newest root that another program made, where the first record continues one, or where there is no record at all: none of
+/// its kind is in a record, and the headline says so.
+fn made_elsewhere(look: &mut Look<'_>, dirs: &[String], all: &[Held], proposals: &[Option<Proposed>]) -> Option<u64> {
+    let continued =
+        all.iter().filter_map(|held| held.record.plan.follows.as_ref()).map(|follows| follows.version).min();
+    let imported = || look.tree.keys().filter_map(|path| root_number(path.strip_prefix("root/")?)).max();
+    let version = if dirs.is_empty() { imported()? } else { continued? };
+    if proposals.iter().flatten().any(|proposed| proposed.version <= version) {
         return None;
     }
-    let version = first.version;
     look.caveats.push(format!("roots 1 to {version} were made elsewhere"));
     look.not_checked
         .push(format!("how roots 1 to {version} were made, and who holds their keys: no record here says it"));
