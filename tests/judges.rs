@@ -28,6 +28,7 @@ use trustroot_core::payload::Payload;
 use trustroot_core::plan::{KeyKind, TokenKind};
 use trustroot_core::review::{Review, Reviewed, Root};
 use trustroot_core::signature::{Portable, Signed};
+use trustroot_core::slot::Slot;
 use trustroot_core::text::Handle;
 use zeroize::Zeroizing;
 
@@ -413,6 +414,7 @@ fn wanted(module: &Path, label: &str) -> Wanted {
         holder: Handle::new("alice").unwrap(),
         kind: TokenKind::Pkcs11,
         serial: None,
+        slot: Slot::SIGNATURE,
         pkcs11: Some(Pkcs11Wanted {
             module: module.display().to_string(),
             label: Some(label.to_owned()),

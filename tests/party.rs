@@ -36,6 +36,8 @@ use trustroot_core::time::Timestamp;
 /// Whose YubiKey has which serial and firmware.
 const YUBIKEYS: [(&str, u32, &str); 3] =
     [("alice", 20_000_101, "5.7.4"), ("bob", 20_000_102, "5.4.3"), ("carol", 20_000_103, "5.7.1")];
+/// Whose key is in another slot than 9c, as the plan says.
+const ELSEWHERE: (&str, &str) = ("carol", "9d");
 /// Whose token lies behind a module.
 const BEHIND_MODULES: [&str; 2] = ["dave", "erin"];
 /// What a YubiKey types when it is touched outside a command.
@@ -192,9 +194,10 @@ fn plan(text: &str, second: &str) -> String {
         assert_eq!(text.matches(&from).count(), 1, "{from}");
         text = text.replace(&from, &to);
     };
-    for (i, (_, serial, _)) in YUBIKEYS.iter().enumerate() {
+    for (i, (who, serial, _)) in YUBIKEYS.iter().enumerate() {
         let from = format!("{{ kind = \"virtual\", serial = {} }}", 90_000_001 + i);
-        replace(from, format!("{{ kind = \"yubikey\", serial = {serial} }}"));
+        let slot = if *who == ELSEWHERE.0 { format!(", slot = \"{}\"", ELSEWHERE.1) } else { String::new() };
+        replace(from, format!("{{ kind = \"yubikey\", serial = {serial}{slot} }}"));
     }
     let [dave, erin] = BEHIND_MODULES;
     let behind = |module: &str, label: &str, more: &str| {
@@ -290,6 +293,17 @@ fn names_each_kind(party: &mut Party) {
     ] {
         let line = said.lines().find(|line| line.trim_start().starts_with(&format!("{who} "))).unwrap_or_default();
         assert!(line.contains(worth), "{who} is not called {worth}:\n{said}");
+    }
+    // What was attested is tried without us too.
+    let day = party.folder.join("day");
+    let (holder, slot) = ELSEWHERE;
+    let attested = format!("ceremony/*/keys/{holder}-*/attestation-{slot}.pem");
+    let line = said.lines().find(|line| line.contains("/attestation-??.pem; do")).expect("a line for openssl").trim();
+    for line in
+        [line.to_owned(), format!("test -f {attested} && test 3 = $(ls ceremony/*/keys/*/attestation-* | wc -l)")]
+    {
+        let out = Command::new("sh").args(["-c", &line]).current_dir(&day).output().unwrap();
+        assert!(out.status.success(), "{line}\n{}", String::from_utf8_lossy(&out.stderr));
     }
     let (headline, _) = said.split_once("\n\n").unwrap();
     for weak in ["waives EUCLEAK", "2 keys of ", " claimed by a PKCS#11 module, not attested"] {

@@ -38,6 +38,7 @@ use trustroot_core::plan::template::{Template, template};
 use trustroot_core::plan::{KeyKind, Plan, TokenKind};
 use trustroot_core::review::{OnlinePayload, Review};
 use trustroot_core::signature::{Portable, Signed};
+use trustroot_core::slot::Slot;
 use trustroot_core::time::Timestamp;
 use trustroot_core::tree::{Entry, Tree};
 use trustroot_core::verify::report::{Evidence, Report, Verdict};
@@ -73,6 +74,7 @@ fn wanted(label: &str, algorithm: KeyKind) -> Wanted {
         holder: handle("alice"),
         kind: TokenKind::Pkcs11,
         serial: None,
+        slot: Slot::SIGNATURE,
         pkcs11: Some(Pkcs11Wanted {
             module: module().to_owned(),
             label: Some(label.to_owned()),

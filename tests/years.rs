@@ -307,6 +307,7 @@ fn without_its_record(stage: &Stage) -> Vec<u8> {
                 holder: holder.handle.clone(),
                 kind: holder.token.kind,
                 serial: holder.token.serial,
+                slot: holder.token.slot(),
                 pkcs11: None,
             };
             let mut token = tokens.open(&wanted).unwrap();

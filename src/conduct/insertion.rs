@@ -37,7 +37,13 @@ impl Conductor<'_> {
         let state = if old { ceremony.old.get(holder) } else { ceremony.holders.get(holder) };
         let known = state.and_then(|state| state.token.as_ref()).map(|token| token.serial);
         let pkcs11 = self.behind_module(stand, holder, old);
-        let wanted = Wanted { holder: holder.clone(), kind: planned.kind, serial: known.or(planned.serial), pkcs11 };
+        let wanted = Wanted {
+            holder: holder.clone(),
+            kind: planned.kind,
+            serial: known.or(planned.serial),
+            slot: planned.slot(),
+            pkcs11,
+        };
         let serial = wanted.serial.map_or(String::new(), |serial| format!(" with serial {serial}"));
         let prompt = match planned.kind {
             TokenKind::Virtual => format!("Press Enter to plug in the virtual token{serial}"),

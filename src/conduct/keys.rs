@@ -9,16 +9,15 @@ use trustroot_core::digest::Digest;
 use trustroot_core::event::Deed;
 use trustroot_core::key::PublicKey;
 use trustroot_core::page::script;
-use trustroot_core::plan::{Attestation, TokenKind};
+use trustroot_core::plan::{Attestation, PlannedToken, TokenKind};
 use trustroot_core::seat::HEARERS;
+use trustroot_core::slot::Slot;
 use trustroot_core::step::Step;
 use trustroot_core::text::Handle;
 
 use super::{Conductor, Halt, Hands, Leave, Stand, WordsAsked};
 use crate::seams::{EmptySlot, Form, NewSecrets, Pin, PinReset, Question, SlotState, TokenError, Tone};
 
-/// The signing slot.
-const SLOT: &str = "9c";
 /// The shortest and longest PIN that a YubiKey takes, in bytes.
 const PIN_LENGTH: (usize, usize) = (6, 8);
 
@@ -63,7 +62,7 @@ impl Conductor<'_> {
             Err(error) => return self.token_trouble(stand, step, holder, error),
         };
         if !empty {
-            return self.token_trouble(stand, step, holder, TokenError::Occupied(SLOT.to_owned()));
+            return self.token_trouble(stand, step, holder, TokenError::Occupied(self.slot(stand, holder).to_string()));
         }
         if state.has_factory_secrets() {
             // A run that was stopped may have replaced the PIN already, and then the PUK: those are asked for as they are.
@@ -113,7 +112,12 @@ impl Conductor<'_> {
                 if let Some(id) = self.behind_module(stand, holder, false).and_then(|behind| behind.id) {
                     return self.take_key(step, stand, holder, key, &id);
                 }
-                return self.token_trouble(stand, step, holder, TokenError::Occupied(SLOT.to_owned()));
+                return self.token_trouble(
+                    stand,
+                    step,
+                    holder,
+                    TokenError::Occupied(self.slot(stand, holder).to_string()),
+                );
             }
             // The key was made and the program stopped before it could be written down: the intent is in the record,
             // the slot was empty when it was written, and the attestation says that the key was made there.
@@ -179,10 +183,11 @@ impl Conductor<'_> {
             Err(error) => return self.token_trouble(stand, step, holder, error),
         };
         let plan = &stand.ceremony.plan;
+        let slot = self.slot(stand, holder);
         let expected = Expected {
             key: &key,
             serial,
-            slot: SLOT,
+            slot: &slot.to_string(),
             minimum_firmware: plan.tokens.minimum_firmware,
             rehearsal: plan.rehearsal,
             waived: &plan.tokens.waive,
@@ -207,7 +212,7 @@ impl Conductor<'_> {
         let pem = |der: &[u8]| certificate_to_pem(der).unwrap_or_default().into_bytes();
         let evidence = BTreeMap::from([
             (format!("{dir}/public.pem"), key.to_pem().into_bytes()),
-            (format!("{dir}/attestation-9c.pem"), pem(&files.slot)),
+            (format!("{dir}/{}", slot.attestation_file()), pem(&files.slot)),
             (format!("{dir}/f9-intermediate.pem"), pem(&files.device)),
         ]);
         let proved = if fatal.is_empty() { "attested by" } else { "NOT attested, on" };
@@ -279,6 +284,11 @@ impl Conductor<'_> {
             return Hands::of(holder, []);
         }
         Hands::of(holder, [stand.ceremony.plan.seats.scribe.clone()].into_iter().filter(|scribe| scribe != holder))
+    }
+
+    /// The slot that the holder's key gets or is in.
+    fn slot(&self, stand: &Stand, holder: &Handle) -> Slot {
+        stand.ceremony.planned_token(holder, false).map_or(Slot::SIGNATURE, PlannedToken::slot)
     }
 
     /// A new PIN, or a new PUK that is not the PIN.

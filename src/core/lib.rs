@@ -46,6 +46,7 @@ pub mod serial;
 pub mod sigfile;
 pub mod signature;
 pub mod signers;
+pub mod slot;
 pub mod ssh;
 pub mod step;
 #[cfg(test)]

@@ -8,6 +8,7 @@ use trustroot_core::key::PublicKey;
 use trustroot_core::plan::KeyKind;
 use trustroot_core::review::Reviewed;
 use trustroot_core::serial::Serial;
+use trustroot_core::slot::Slot;
 use trustroot_core::text::Handle;
 
 use super::Pin;
@@ -51,6 +52,8 @@ pub struct Wanted {
     pub kind: trustroot_core::plan::TokenKind,
     /// The serial, where the plan or the record names one.
     pub serial: Option<Serial>,
+    /// The slot of the key, on a token that has slots.
+    pub slot: Slot,
     /// What else is known of a token behind a PKCS#11 module.
     pub pkcs11: Option<Pkcs11Wanted>,
 }

@@ -1,7 +1,7 @@
 //! `trustroot token verify`: attestations in files, whoever made them.
 //!
 //! Either the files are named one by one, or a folder is: with the names of this program and of the Rust project
-//! (`attestation-9c.pem`, `f9-intermediate.pem`, `public.pem`), or with Sigstore's (`N_key_cert.pem`,
+//! (`attestation-SLOT.pem`, `f9-intermediate.pem`, `public.pem`), or with Sigstore's (`N_key_cert.pem`,
 //! `N_device_cert.pem`, `N_pubkey.pem`), or a folder of such folders. A folder called by a number is that token's.
 
 use std::collections::BTreeMap;
@@ -91,7 +91,7 @@ pub(super) fn run(here: &Path, args: &Args) -> Result<(), Failure> {
         });
     }
     for folder in &args.folders {
-        found.extend(in_folder(&here.join(folder), true)?);
+        found.extend(in_folder(&here.join(folder), &args.slot, true)?);
     }
     let mut verdicts = Vec::new();
     let mut lines = Vec::new();
@@ -179,8 +179,8 @@ fn unique(verdicts: &mut [Verdict]) {
     }
 }
 
-/// The attestations in a folder, or in the folders in it.
-fn in_folder(folder: &Path, deeper: bool) -> Result<Vec<Files>, Failure> {
+/// The attestations of a slot in a folder, or in the folders in it.
+fn in_folder(folder: &Path, slot: &str, deeper: bool) -> Result<Vec<Files>, Failure> {
     let failed = |error: std::io::Error| Failure::file(folder, &error);
     let mut names = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(failed)? {
@@ -192,7 +192,7 @@ fn in_folder(folder: &Path, deeper: bool) -> Result<Vec<Files>, Failure> {
     let serial = called.parse::<u32>().ok().filter(|serial| serial.to_string() == called);
     let made =
         |attestation, intermediates, key| vec![Files { name: shown(folder), attestation, intermediates, key, serial }];
-    if let Some(attestation) = is_there("attestation-9c.pem") {
+    if let Some(attestation) = is_there(&format!("attestation-{slot}.pem")) {
         let device = is_there("f9-intermediate.pem").or_else(|| is_there("f9-intermediates.pem"));
         return Ok(made(attestation, device.into_iter().collect(), is_there("public.pem")));
     }
@@ -209,12 +209,12 @@ fn in_folder(folder: &Path, deeper: bool) -> Result<Vec<Files>, Failure> {
         for name in names {
             let path = folder.join(name);
             if path.is_dir() {
-                found.extend(in_folder(&path, false)?);
+                found.extend(in_folder(&path, slot, false)?);
             }
         }
         if found.is_empty() {
             return Err(Failure::new(Kind::Refused, format!("{} holds no attestation", shown(folder)))
-                .hint("files are called attestation-9c.pem and f9-intermediate.pem, or N_key_cert.pem and N_device_cert.pem in a folder N"));
+                .hint("files are called attestation-9c.pem (or as --slot says) and f9-intermediate.pem, or N_key_cert.pem and N_device_cert.pem in a folder N"));
         }
     }
     Ok(found)

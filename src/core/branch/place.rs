@@ -6,11 +6,12 @@
 
 use crate::digest::Digest;
 use crate::sigfile::SignedRole;
+use crate::slot::Slot;
 use crate::text::Handle;
 use alloc::string::ToString as _;
 
-/// The files that lie beside a public key.
-const KEY_FILES: [&str; 4] = ["public.pem", "attestation-9c.pem", "f9-intermediate.pem", "claim.json"];
+/// The files about a key, its attestation aside, which is named for its slot.
+const KEY_FILES: [&str; 3] = ["public.pem", "f9-intermediate.pem", "claim.json"];
 /// How many digits the short form of a digest has.
 const SHORT: usize = 16;
 
@@ -51,7 +52,8 @@ impl<'a> Place<'a> {
             }
             "keys" => {
                 let (name, short) = named(folder)?;
-                KEY_FILES.contains(&file).then_some(Self::Key(name, short))
+                let is_one = KEY_FILES.contains(&file) || Slot::of_attestation_file(file).is_some();
+                is_one.then_some(Self::Key(name, short))
             }
             "signatures" => {
                 let (role, digest) = folder.split_once('-')?;

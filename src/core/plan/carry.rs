@@ -317,6 +317,9 @@ fn token(token: &PlannedToken) -> String {
     if let Some(serial) = &token.serial {
         put("serial", serial.as_text().map_or_else(|| serial.to_string(), quoted));
     }
+    if let Some(slot) = token.slot {
+        put("slot", quoted(&slot.to_string()));
+    }
     if let Some(algorithm) = token.algorithm {
         put("algorithm", quoted(algorithm.name()));
     }

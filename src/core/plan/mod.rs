@@ -14,6 +14,7 @@ use crate::attestation::AdvisoryName;
 use crate::digest::Digest;
 use crate::key::Algorithm;
 use crate::serial::Serial;
+use crate::slot::Slot;
 use crate::text::Handle;
 use crate::time::Timestamp;
 use alloc::collections::BTreeSet;
@@ -288,6 +289,9 @@ pub struct PlannedToken {
     /// The serial number printed on it, where it is known beforehand; a text for a PKCS#11 token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub serial: Option<Serial>,
+    /// YubiKey: the slot of the key, where it is not 9c.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slot: Option<Slot>,
     /// PKCS#11: the module's library by absolute path, or its name in the configuration of p11-kit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub module: Option<String>,
@@ -314,9 +318,23 @@ pub enum Claimed {
 }
 
 impl PlannedToken {
+    /// The slot of the key, on a token that has slots.
+    pub fn slot(&self) -> Slot {
+        self.slot.unwrap_or(Slot::SIGNATURE)
+    }
+
     /// A token of this kind, of which nothing else is known.
     pub fn of(kind: TokenKind) -> Self {
-        Self { kind, serial: None, module: None, label: None, algorithm: None, key: None, attestation: None }
+        Self {
+            kind,
+            serial: None,
+            slot: None,
+            module: None,
+            label: None,
+            algorithm: None,
+            key: None,
+            attestation: None,
+        }
     }
 }
 

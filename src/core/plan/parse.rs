@@ -280,6 +280,9 @@ fn form(plan: &Plan) -> Result<(), Fault> {
 /// What goes with a kind of token, and what does not: the field that is wrong, what is, and the hint.
 fn token(token: &PlannedToken) -> Result<(), (Option<&'static str>, String, &'static str)> {
     let wrong = |field, what: &str, hint| Err((field, what.to_string(), hint));
+    if token.slot.is_some() && token.kind != TokenKind::Yubikey {
+        return wrong(Some("slot"), "only a token of kind \"yubikey\" has this", "leave it out");
+    }
     if token.kind != TokenKind::Pkcs11 {
         let only = [
             ("module", token.module.is_some()),
@@ -395,6 +398,7 @@ pub(super) mod firmware {
 mod tests {
     use super::*;
     use crate::plan::template::{Template, template};
+    use crate::slot::Slot;
     use crate::text::Handle;
     use crate::time::Timestamp;
 
@@ -551,6 +555,20 @@ mod tests {
             let value = field.split(" = ").nth(1).unwrap();
             refuses(virtual_token, &token, &alloc::format!("{value} }}"), "only a token of kind \"pkcs11\" has this");
         }
+        let slotted = "{ kind = \"yubikey\", slot = \"9d\" }";
+        let plan = Plan::from_toml(&text().replacen(virtual_token, slotted, 1)).unwrap();
+        assert_eq!(
+            (plan.holders[0].token.slot().to_string().as_str(), plan.holders[1].token.slot()),
+            ("9d", Slot::SIGNATURE)
+        );
+        assert_eq!(Plan::from_json(&plan.to_canonical()), Ok(plan));
+        refuses(virtual_token, "{ kind = \"yubikey\", slot = \"f9\" }", "\"f9\" }", "a slot is \"9a\", \"9c\"");
+        refuses(
+            virtual_token,
+            "{ kind = \"virtual\", slot = \"9c\" }",
+            "\"9c\" }",
+            "only a token of kind \"yubikey\" has",
+        );
         refuses(virtual_token, "{ kind = \"yubikey\", serial = \"7\" }", "\"7\" }", "without quotes");
         refuses(virtual_token, "{ kind = \"yubikey\", serial = -7 }", "-7 }", "a serial: a number of 32 bits");
     }

@@ -14,6 +14,7 @@ use crate::event::Deed;
 use crate::key::{Algorithm, PublicKey};
 use crate::metadata::targets::Targets;
 use crate::metadata::{Metadata, Role};
+use crate::slot::Slot;
 use crate::ssh::EVENT_NAMESPACE;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
@@ -159,7 +160,9 @@ fn keys(held: &Held, look: &Look<'_>, lines: &mut Vec<String>) {
     ));
     let attested = held.record.events.iter().any(|logged| match &logged.event.deed {
         Deed::Generated { holder, fingerprint, .. } => {
-            look.bytes(&format!("{}/attestation-9c.pem", held.ceremony.key_dir(holder, *fingerprint))).is_some()
+            let folder = held.ceremony.key_dir(holder, *fingerprint);
+            let slot = held.record.plan.holder(holder).map_or(Slot::SIGNATURE, |holder| holder.token.slot());
+            look.bytes(&format!("{folder}/{}", slot.attestation_file())).is_some()
         }
         _ => false,
     });
@@ -168,7 +171,7 @@ fn keys(held: &Held, look: &Look<'_>, lines: &mut Vec<String>) {
     }
     lines.push("# each key is the one that its token attested, by the device's own certificate".to_string());
     lines.push(format!(
-        "(for a in {dir}/keys/*/attestation-9c.pem; do d=${{a%/*}}; openssl x509 -in \"$a\" -noout -pubkey | cmp - \
+        "(for a in {dir}/keys/*/attestation-??.pem; do d=${{a%/*}}; openssl x509 -in \"$a\" -noout -pubkey | cmp - \
          \"$d/public.pem\" && openssl verify -no_check_time -partial_chain -trusted \"$d/f9-intermediate.pem\" \"$a\" || \
          exit 1; done)"
     ));

@@ -19,14 +19,12 @@ use crate::claim::{self, Claim, Origin};
 use crate::event::{Deed, TokenFacts};
 use crate::key::PublicKey;
 use crate::plan::Attestation;
+use crate::slot::Slot;
 use crate::text::Handle;
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::ToString;
 use alloc::vec::Vec;
-
-/// The signing slot.
-const SLOT: &str = "9c";
 
 /// Looks at every key of the record; what speaks for each holder's key.
 pub(super) fn look(look: &mut Look<'_>, held: &Held, anchors: &Anchors) -> BTreeMap<Handle, Proof> {
@@ -109,7 +107,8 @@ fn one(
     let level = if required { Level::Refused } else { Level::Warning };
     let folder = held.ceremony.key_dir(holder, key.fingerprint());
     let mut certificates = Vec::new();
-    for name in ["attestation-9c.pem", "f9-intermediate.pem"] {
+    let slot = plan.holder(holder).map_or(Slot::SIGNATURE, |holder| holder.token.slot());
+    for name in [slot.attestation_file().as_str(), "f9-intermediate.pem"] {
         let path = format!("{folder}/{name}");
         let Some(bytes) = look.bytes(&path) else {
             look.find(level, Check::AttForm, &path, "it is missing, so nothing says where the key was made").hint =
@@ -127,7 +126,7 @@ fn one(
             }
         }
     }
-    let [slot, device] = certificates.as_slice() else { return Proof::NONE };
+    let [attestation, device] = certificates.as_slice() else { return Proof::NONE };
     let Some(serial) = token.serial.number() else {
         look.find(level, Check::AttSerial, &folder, "the token's serial in the record is not a number");
         return Proof::NONE;
@@ -135,12 +134,12 @@ fn one(
     let expected = Expected {
         key,
         serial,
-        slot: SLOT,
+        slot: &slot.to_string(),
         minimum_firmware: plan.tokens.minimum_firmware,
         rehearsal: plan.rehearsal,
         waived: &plan.tokens.waive,
     };
-    let Examined { facts, findings } = examine(slot, device, &[], &expected, anchors);
+    let Examined { facts, findings } = examine(attestation, device, &[], &expected, anchors);
     let mut holds = true;
     for mut finding in findings {
         if finding.level == Level::Refused {

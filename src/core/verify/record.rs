@@ -14,9 +14,11 @@ use crate::digest::Digest;
 use crate::event::{Deed, Event};
 use crate::page::script::exception_of;
 use crate::page::{Text, closing};
+use crate::plan::PlannedToken;
 use crate::plan::lint::lint;
 use crate::record::{Logged, Record};
 use crate::replay::{Ceremony, replay};
+use crate::slot::Slot;
 use crate::ssh::{self, EVENT_NAMESPACE, RECORD_NAMESPACE};
 use crate::text::Handle;
 use crate::tree::Entry;
@@ -144,12 +146,16 @@ fn may_name(event: &Event, inside: Option<&str>, file: &str, record: &Record) ->
     match (&event.deed, inside) {
         (Deed::Generated { holder, fingerprint, .. }, Some(inside)) => {
             let name = inside.strip_prefix(&key_dir(holder, fingerprint)).unwrap_or_default();
-            let attests = record.plan.holder(holder).is_none_or(|holder| holder.token.kind.attests());
+            let token = record.plan.holder(holder).map(|holder| &holder.token);
+            let attests = token.is_none_or(|token| token.kind.attests());
             match name {
                 "/public.pem" => true,
-                "/attestation-9c.pem" | "/f9-intermediate.pem" => attests,
+                "/f9-intermediate.pem" => attests,
                 "/claim.json" => !attests,
-                _ => false,
+                other => {
+                    let slot = token.map_or(Slot::SIGNATURE, PlannedToken::slot);
+                    attests && other.strip_prefix('/') == Some(slot.attestation_file().as_str())
+                }
             }
         }
         (Deed::Proposed { root, targets, .. }, Some(inside)) => {

@@ -17,13 +17,8 @@ mod yubikey_token;
 pub use readers::{Reader, Seen, readers};
 pub use yubikey_token::{Occupied, YubikeyToken, YubikeyTokens, slots};
 
-use ::yubikey::piv::SlotId;
 use std::time::Duration;
 
-/// The signing slot.
-const SLOT: SlotId = SlotId::Signature;
-/// Its name.
-const SLOT_NAME: &str = "9c";
 /// The first firmware that says what is in a slot.
 const FIRST_FIRMWARE: (u8, u8, u8) = (5, 3, 0);
 /// A refusal that comes sooner than this is not a touch that was waited for.

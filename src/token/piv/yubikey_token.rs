@@ -8,13 +8,14 @@ use trustroot_core::event::TokenFacts;
 use trustroot_core::key::PublicKey;
 use trustroot_core::plan::TokenKind;
 use trustroot_core::review::{Reviewed, Root, Targets};
+use trustroot_core::slot::Slot;
 use trustroot_core::text::escape;
 use x509_cert::der::Encode as _;
 use yubikey::piv::{self, AlgorithmId, SlotAlgorithmId, SlotId};
 use yubikey::{Error, PinPolicy, TouchPolicy, YubiKey};
 
 use super::readers::{Seen, glance, readers};
-use super::{FIRST_FIRMWARE, SLOT, SLOT_NAME, TOO_SOON, secrets};
+use super::{FIRST_FIRMWARE, TOO_SOON, secrets};
 use crate::seams::{
     AttestationFiles, EmptySlot, Glance, NewSecrets, Pin, SlotState, Token, TokenError, TokenState, Tokens, Wanted,
 };
@@ -115,7 +116,8 @@ impl Tokens for YubikeyTokens {
         if wanted.kind != TokenKind::Yubikey {
             return Err(TokenError::Refused(format!("the token of {} is planned to be no YubiKey", wanted.holder)));
         }
-        Ok(Box::new(self.open_serial(wanted.serial.and_then(|serial| serial.number()))?))
+        let token = self.open_serial(wanted.serial.and_then(|serial| serial.number()))?;
+        Ok(Box::new(token.with_key_in(wanted.slot)))
     }
 
     fn glance(&mut self, wanted: &Wanted) -> Option<Glance> {
@@ -139,11 +141,13 @@ pub struct Occupied {
 pub struct YubikeyToken {
     /// There until it is dropped.
     handle: Option<YubiKey>,
+    /// Where its key is, or gets.
+    slot: Slot,
 }
 
 impl From<YubiKey> for YubikeyToken {
     fn from(handle: YubiKey) -> Self {
-        Self { handle: Some(handle) }
+        Self { handle: Some(handle), slot: Slot::SIGNATURE }
     }
 }
 
@@ -168,6 +172,13 @@ impl YubikeyToken {
         self.handle.as_ref().map_or(0, |handle| handle.serial().0)
     }
 
+    /// The same token, with the key in this slot instead of 9c.
+    #[must_use]
+    pub fn with_key_in(mut self, slot: Slot) -> Self {
+        self.slot = slot;
+        self
+    }
+
     fn firmware(&self) -> (u8, u8, u8) {
         self.handle.as_ref().map_or((0, 0, 0), |handle| {
             let version = handle.version();
@@ -180,15 +191,15 @@ impl YubikeyToken {
     }
 
     /// The key in a slot; nothing if it is empty.
-    fn occupied(&mut self, slot: SlotId, name: &str) -> Result<Option<Occupied>, TokenError> {
-        let read = match piv::metadata(self.yubikey()?, slot) {
+    fn occupied(&mut self, slot: Slot) -> Result<Option<Occupied>, TokenError> {
+        let read = match piv::metadata(self.yubikey()?, id(slot)?) {
             Ok(read) => read,
             Err(Error::NotFound) => return Ok(None),
             Err(error) => return Err(trouble(&error)),
         };
         let der = read.public.as_ref().and_then(|public| public.to_der().ok());
         Ok(Some(Occupied {
-            slot: name.to_owned(),
+            slot: slot.to_string(),
             algorithm: match read.algorithm {
                 SlotAlgorithmId::Asymmetric(algorithm) => format!("{algorithm:?}"),
                 _ => "unknown".to_owned(),
@@ -200,10 +211,11 @@ impl YubikeyToken {
 
     fn sign(&mut self, payload: &[u8], pin: &Pin) -> Result<Vec<u8>, TokenError> {
         let digest = Sha256::digest(payload);
+        let slot = id(self.slot)?;
         let token = self.yubikey()?;
         secrets::present(token, pin.expose())?;
         let begun = Instant::now();
-        match piv::sign_data(token, &digest, AlgorithmId::EccP256, SLOT) {
+        match piv::sign_data(token, &digest, AlgorithmId::EccP256, slot) {
             Ok(signature) => Ok(signature.to_vec()),
             // One status for two causes. The PIN was taken a moment ago, so it is the touch, unless the answer came at
             // once: then another program used up the login in between.
@@ -212,7 +224,7 @@ impl YubikeyToken {
                 "it refused to sign at once; another program may have used it in between".to_owned(),
             )),
             // An answer without a status is what some drivers make of a token that is gone; a look tells.
-            Err(error @ Error::GenericError) => match piv::metadata(token, SLOT) {
+            Err(error @ Error::GenericError) => match piv::metadata(token, slot) {
                 Err(gone @ Error::PcscError { .. }) => Err(trouble(&gone)),
                 Err(Error::GenericError) => Err(TokenError::Removed),
                 _ => Err(trouble(&error)),
@@ -222,16 +234,19 @@ impl YubikeyToken {
     }
 }
 
+/// The slot as the library calls it.
+fn id(slot: Slot) -> Result<SlotId, TokenError> {
+    slot.to_string().parse().map_err(|error: Error| trouble(&error))
+}
+
 /// Every slot that is not empty, f9 aside, which the vendor filled.
 ///
 /// # Errors
 /// See [`TokenError`].
 pub fn slots(token: &mut YubikeyToken) -> Result<Vec<Occupied>, TokenError> {
-    let names = ["9a", "9c", "9d", "9e"].into_iter().map(str::to_owned);
     let mut found = Vec::new();
-    for name in names.chain((0x82..=0x95u8).map(|n| format!("{n:x}"))) {
-        let slot: SlotId = name.parse().map_err(|error: Error| trouble(&error))?;
-        found.extend(token.occupied(slot, &name)?);
+    for slot in Slot::all() {
+        found.extend(token.occupied(slot)?);
     }
     Ok(found)
 }
@@ -269,35 +284,38 @@ impl Token for YubikeyToken {
     }
 
     fn inspect(&mut self) -> Result<SlotState, TokenError> {
-        match self.occupied(SLOT, SLOT_NAME)? {
-            None => Ok(SlotState::Empty(EmptySlot::assertion(SLOT_NAME))),
+        match self.occupied(self.slot)? {
+            None => Ok(SlotState::Empty(EmptySlot::assertion(&self.slot.to_string()))),
             Some(Occupied { key: Some(key), .. }) => Ok(SlotState::Occupied(key)),
-            Some(Occupied { key: None, .. }) => Err(TokenError::Occupied(SLOT_NAME.to_owned())),
+            Some(Occupied { key: None, slot, .. }) => Err(TokenError::Occupied(slot)),
         }
     }
 
     fn generate(&mut self, slot: EmptySlot, pin: &Pin) -> Result<PublicKey, TokenError> {
-        if slot.name() != SLOT_NAME {
-            return Err(TokenError::Refused(format!("keys are generated in {SLOT_NAME}, not in {}", slot.name())));
+        if slot.name() != self.slot.to_string() {
+            let what = format!("the key is to be generated in {}, not in {}", self.slot, slot.name());
+            return Err(TokenError::Refused(what));
         }
         secrets::log_in(self.yubikey()?, pin.expose())?;
         // The right to generate may stem from another token, or from before another program generated.
-        if self.occupied(SLOT, SLOT_NAME)?.is_some() {
-            return Err(TokenError::Occupied(SLOT_NAME.to_owned()));
+        if let Some(found) = self.occupied(self.slot)? {
+            return Err(TokenError::Occupied(found.slot));
         }
+        let slot = id(self.slot)?;
         let token = self.yubikey()?;
-        let made = piv::generate(token, SLOT, AlgorithmId::EccP256, PinPolicy::Always, TouchPolicy::Always)
+        let made = piv::generate(token, slot, AlgorithmId::EccP256, PinPolicy::Always, TouchPolicy::Always)
             .map_err(|error| trouble(&error))?;
         let der = made.to_der().map_err(|error| TokenError::Device(escape(&error.to_string())))?;
         PublicKey::from_spki_der(&der).map_err(|error| TokenError::Device(error.to_string()))
     }
 
     fn attest(&mut self) -> Result<AttestationFiles, TokenError> {
-        if self.occupied(SLOT, SLOT_NAME)?.is_none() {
+        if self.occupied(self.slot)?.is_none() {
             return Err(TokenError::NoKey);
         }
+        let slot = id(self.slot)?;
         let token = self.yubikey()?;
-        let slot = piv::attest(token, SLOT).map_err(|error| match error {
+        let slot = piv::attest(token, slot).map_err(|error| match error {
             Error::GenericError | Error::NotSupported => {
                 TokenError::Refused("the token does not attest this key: it was imported, or f9 is gone".to_owned())
             }

@@ -17,6 +17,7 @@ use trustroot_core::plan::{
 };
 use trustroot_core::review::{Review, Reviewed, Root, Targets};
 use trustroot_core::serial::Serial;
+use trustroot_core::slot::Slot;
 use trustroot_core::text::Handle;
 use trustroot_core::time::Timestamp;
 use zeroize::Zeroizing;
@@ -103,7 +104,7 @@ fn tokens(folder: &Path, faults: &[&str]) -> VirtualTokens {
 }
 
 fn wanted(holder: &str) -> Wanted {
-    Wanted { holder: handle(holder), kind: TokenKind::Virtual, serial: None, pkcs11: None }
+    Wanted { holder: handle(holder), kind: TokenKind::Virtual, serial: None, slot: Slot::SIGNATURE, pkcs11: None }
 }
 
 fn open(tokens: &mut VirtualTokens, holder: &str) -> Box<dyn Token> {
