@@ -41,7 +41,7 @@ pub(crate) fn tokens(seed: [u8; 32], folder: &Path, plan: &Plan) -> BTreeMap<Han
     let mut tokens = VirtualTokens::new(seed, folder, plan, Vec::new()).unwrap();
     let one = |holder: &trustroot_core::plan::Holder| {
         let (kind, serial) = (holder.token.kind, holder.token.serial);
-        let wanted = Wanted { holder: holder.handle.clone(), kind, serial, pkcs11: None };
+        let wanted = Wanted { holder: holder.handle.clone(), kind, serial, slot: holder.token.slot(), pkcs11: None };
         let mut token = tokens.open(&wanted).unwrap();
         let key = match token.inspect().unwrap() {
             SlotState::Occupied(key) => key,
