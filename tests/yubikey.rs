@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use middleware::{Desk, empty, tell, until};
 use trustroot::seams::{NewSecrets, Pin, SlotState, Token as _, TokenError, Tries};
-use trustroot::token::piv::{YubikeyToken, YubikeyTokens, slots};
+use trustroot::token::piv::{Seen, YubikeyToken, YubikeyTokens, readers, slots};
 use trustroot_core::digest::Digest;
 use trustroot_core::key::PublicKey;
 use trustroot_core::payload::Payload;
@@ -74,6 +74,7 @@ fn a_yubikey_from_the_factory_to_its_end() {
     two_tokens_and_the_wrong_one(&desk);
     an_interrupted_provision_goes_on(&desk);
     touches_and_pulls(&desk);
+    a_look_disturbs_nobody(&desk);
     the_service_stops(&mut desk);
 }
 
@@ -232,6 +233,42 @@ fn touches_and_pulls(desk: &Desk) {
     assert!(matches!(token.inspect(), Ok(SlotState::Occupied(found)) if found == key));
     assert_eq!(token.state().unwrap().pin_tries, Tries::Left(3), "none of this spent a try");
     drop(token);
+    card.stop();
+}
+
+/// Another program is in the middle of something with the card, and stays there.
+fn a_look_disturbs_nobody(desk: &Desk) {
+    let card = desk.card(0, 20_000_008, "5.7.4", &[]);
+    let others = pcsc::Context::establish(pcsc::Scope::User).unwrap();
+    let reader = others.list_readers_owned().unwrap().remove(0);
+    let connect = |mode| others.connect(&reader, mode, pcsc::Protocols::T1).unwrap();
+    let version = |card: &pcsc::Card| {
+        let mut answer = [0; 16];
+        card.transmit(&[0x00, 0xfd, 0x00, 0x00, 0x00], &mut answer).map(<[u8]>::to_vec)
+    };
+    let said = || match &readers().unwrap()[0].seen {
+        Seen::Nothing { why, remedy } => (why.clone(), *remedy),
+        Seen::Token(_) => panic!("it answers"),
+    };
+    let other = connect(pcsc::ShareMode::Shared);
+    let mut token = open(20_000_008);
+    token.state().unwrap();
+    drop(token);
+    // A reset would be an error here; that the applet is another one now is not.
+    assert!(version(&other).is_ok());
+    // PIV is switched off, and what the other program does goes on.
+    assert_eq!(card.tell("fault a4 6a82"), "ok");
+    assert_eq!(said().0, "PIV is switched off on this YubiKey");
+    assert!(version(&other).is_ok());
+    other.disconnect(pcsc::Disposition::LeaveCard).map_err(|(_, error)| error).unwrap();
+    let alone = connect(pcsc::ShareMode::Exclusive);
+    let (why, remedy) = said();
+    assert!(
+        why == "another program uses it alone" && remedy.is_some_and(|remedy| remedy.contains("scdaemon")),
+        "{why}"
+    );
+    assert!(version(&alone).is_ok());
+    drop(alone);
     card.stop();
 }
 

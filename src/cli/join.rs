@@ -219,14 +219,9 @@ fn serials(ledger: &GitLedger, plan: &Plan) -> Vec<Serial> {
 
 #[cfg(feature = "piv")]
 fn plugged_in() -> Vec<Serial> {
-    use crate::token::piv::{Seen, YubikeyToken, readers};
+    use crate::token::piv::{Seen, readers};
     let serial = |seen| match seen {
-        Seen::Token(token) => {
-            let serial = token.serial().0;
-            // Left as it was found: dropping it would reset the card.
-            drop(YubikeyToken::from(*token));
-            Some(Serial::from(serial))
-        }
+        Seen::Token(token) => Some(Serial::from(token.serial())),
         Seen::Nothing { .. } => None,
     };
     readers().into_iter().flatten().filter_map(|reader| serial(reader.seen)).collect()

@@ -360,6 +360,12 @@ impl Conductor<'_> {
             Ok(state) => state,
             Err(error) => return Err(self.token_trouble(stand, step, holder, error).err().unwrap_or(Leave::Again)),
         };
+        if state.pin_is_default {
+            let what = "its PIN is the factory's, which everybody knows; change it first, by `trustroot token provision` \
+                        where the token has no key, else by `ykman piv access change-pin`";
+            let error = TokenError::Refused(what.to_owned());
+            return Err(self.token_trouble(stand, step, holder, error).err().unwrap_or(Leave::Again));
+        }
         if !state.pin_tries.may_try() {
             let error = TokenError::PinBlocked {
                 tries: state.pin_tries,

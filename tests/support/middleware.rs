@@ -119,7 +119,7 @@ impl Desk {
 }
 
 fn holds(reader: &Reader, serial: u32) -> bool {
-    matches!(&reader.seen, Seen::Token(token) if token.serial().0 == serial)
+    matches!(&reader.seen, Seen::Token(token) if token.serial() == serial)
 }
 
 /// One virtual YubiKey. Dropping it pulls it for good.

@@ -9,7 +9,7 @@ use super::tries_json;
 use crate::cli::failure::{Failure, Kind};
 use crate::cli::print;
 use crate::seams::{Token as _, TokenState};
-use crate::token::piv::{Occupied, Seen, YubikeyToken, YubikeyTokens, readers, slots};
+use crate::token::piv::{Occupied, Seen, YubikeyTokens, readers, slots};
 
 /// Every reader, and why one holds no YubiKey that answers.
 pub(super) fn list(as_json: bool) -> Result<(), Failure> {
@@ -21,11 +21,9 @@ pub(super) fn list(as_json: bool) -> Result<(), Failure> {
         match reader.seen {
             Seen::Token(token) => {
                 tokens += 1;
-                let (serial, firmware) = (token.serial().0, token.version().to_string());
+                let (serial, firmware) = (token.serial(), token.facts().firmware);
                 text.push_str(&format!("YubiKey {serial}, firmware {firmware}  ({})\n", reader.name));
                 all.push(json!({ "reader": reader.name, "serial": serial, "firmware": firmware }));
-                // Left as it was found: dropping it would reset the card.
-                drop(YubikeyToken::from(*token));
             }
             Seen::Nothing { why, remedy } => {
                 text.push_str(&format!("{}: {why}\n", reader.name));

@@ -1,11 +1,18 @@
 //! Every reader, and why one holds no YubiKey that answers.
+//!
+//! Rules:
+//! 1. A look disturbs nobody: a card of another kind is known by its answer to reset, which the service has, and is not
+//!    spoken to; a YubiKey without PIV is asked for it once and left. Neither is reset, whoever uses it.
+//! 2. Each reason has its own words, and what to do about it on this system.
 
+use std::ffi::CString;
 use std::time::Duration;
 
-use pcsc::{Context, Error as Pcsc, ReaderState, Scope, State};
+use pcsc::{Context, Disposition, Error as Pcsc, Protocols, ReaderState, Scope, ShareMode, State};
 use trustroot_core::text::escape;
-use yubikey::{Error, YubiKey};
+use yubikey::Error;
 
+use super::yubikey_token::YubikeyToken;
 use crate::seams::{Glance, TokenError};
 
 /// A reader, and what was seen in it.
@@ -18,8 +25,8 @@ pub struct Reader {
 
 /// What was seen in a reader.
 pub enum Seen {
-    /// A YubiKey that answers.
-    Token(Box<YubiKey>),
+    /// A YubiKey that answers. Dropping it leaves the card as it is.
+    Token(Box<YubikeyToken>),
     /// Nothing that can be used, and why.
     Nothing {
         /// Why, in a few words.
@@ -42,10 +49,15 @@ pub fn readers() -> Result<Vec<Reader>, TokenError> {
         Ok(found) => found,
         Err(error) => return none_or(&error),
     };
+    let service = Context::establish(Scope::User).map_err(Error::from);
+    let service = match &service {
+        Ok(service) => service,
+        Err(error) => return none_or(error),
+    };
     let look = |reader: yubikey::reader::Reader<'_>| {
         let name = reader.name().into_owned();
-        let seen = match reader.open() {
-            Ok(token) => Seen::Token(Box::new(token)),
+        let seen = match is_yubikey(service, &name).and_then(|()| reader.open()) {
+            Ok(token) => Seen::Token(Box::new(YubikeyToken::from(token))),
             Err(error) => why(&name, &error),
         };
         Reader { name: escape(&name), seen }
@@ -68,6 +80,34 @@ pub(super) fn glance() -> Glance {
         (name, (state.event_state().contains(State::PRESENT), state.event_count()))
     };
     Glance { places: states().unwrap_or_default().iter().map(place).collect() }
+}
+
+/// Finds out whether the card in a reader is a YubiKey with PIV. The library would reset a card that is none.
+fn is_yubikey(service: &Context, reader: &str) -> Result<(), Error> {
+    let name = CString::new(reader).map_err(|_| Pcsc::UnknownReader)?;
+    let mut states = [ReaderState::new(name.clone(), State::UNAWARE)];
+    service.get_status_change(Duration::ZERO, &mut states)?;
+    let [state] = &states;
+    let event = state.event_state();
+    if !event.contains(State::PRESENT) {
+        return Err(Pcsc::NoSmartcard.into());
+    }
+    if event.contains(State::MUTE) {
+        return Err(Pcsc::UnresponsiveCard.into());
+    }
+    if event.contains(State::EXCLUSIVE) {
+        return Err(Pcsc::SharingViolation.into());
+    }
+    // Every YubiKey says its name there, over USB and NFC.
+    if !state.atr().to_ascii_lowercase().windows(7).any(|window| window == b"yubikey") {
+        return Err(Pcsc::ProtoMismatch.into());
+    }
+    let card = service.connect(&name, ShareMode::Shared, Protocols::T1)?;
+    let mut answer = [0; pcsc::MAX_BUFFER_SIZE];
+    let has_piv = card.transmit(SELECT_PIV, &mut answer).map(|answer| answer.ends_with(&[0x90, 0x00]));
+    // What a handle that is dropped would do is a reset.
+    card.disconnect(Disposition::LeaveCard).map_err(|(_, error)| error)?;
+    if has_piv? { Ok(()) } else { Err(Error::AppletNotFound { applet_name: "PIV" }) }
 }
 
 /// No reader at all is an answer; that readers cannot be listed is an error.
@@ -122,6 +162,8 @@ fn why(name: &str, error: &Error) -> Seen {
     Seen::Nothing { why, remedy }
 }
 
+/// SELECT of the PIV applet (NIST SP 800-73-4, part 2, 3.1.1).
+const SELECT_PIV: &[u8] = &[0x00, 0xa4, 0x04, 0x00, 0x05, 0xa0, 0x00, 0x00, 0x03, 0x08];
 const NOT_ONE: &str = "plug the YubiKey in; other cards are not used here";
 
 #[cfg(target_os = "linux")]

@@ -69,7 +69,7 @@ impl YubikeyTokens {
         let (mut silent, mut remedy) = (Vec::new(), None);
         for reader in readers()? {
             match reader.seen {
-                Seen::Token(token) => tokens.push(YubikeyToken::from(*token)),
+                Seen::Token(token) => tokens.push(*token),
                 Seen::Nothing { why, remedy: now } => {
                     silent.push(format!("{}: {why}", reader.name));
                     remedy = remedy.or(now);
@@ -209,6 +209,56 @@ impl YubikeyToken {
         }))
     }
 
+    /// Does something with the token. An answer without a status is what some drivers make of a token that is gone, and the
+    /// library then says whatever it says of a status that it does not know; a look tells.
+    fn with<T>(&mut self, act: impl FnOnce(&mut Self) -> Result<T, TokenError>) -> Result<T, TokenError> {
+        let done = act(self);
+        if !matches!(done, Err(TokenError::Device(_) | TokenError::Refused(_))) {
+            return done;
+        }
+        match self.handle.as_mut().map(|token| piv::metadata(token, SlotId::Signature)) {
+            Some(Err(gone @ Error::PcscError { .. })) => Err(trouble(&gone)),
+            Some(Err(Error::GenericError)) => Err(TokenError::Removed),
+            _ => done,
+        }
+    }
+
+    /// Generates in the signing slot, once more seen to be empty.
+    fn make_key(&mut self, pin: &Pin) -> Result<PublicKey, TokenError> {
+        secrets::log_in(self.yubikey()?, pin.expose())?;
+        // The right to generate may stem from another token, or from before another program generated.
+        if let Some(found) = self.occupied(self.slot)? {
+            return Err(TokenError::Occupied(found.slot));
+        }
+        let slot = id(self.slot)?;
+        let token = self.yubikey()?;
+        let made = piv::generate(token, slot, AlgorithmId::EccP256, PinPolicy::Always, TouchPolicy::Always)
+            .map_err(|error| trouble(&error))?;
+        let der = made.to_der().map_err(|error| TokenError::Device(escape(&error.to_string())))?;
+        PublicKey::from_spki_der(&der).map_err(|error| TokenError::Device(error.to_string()))
+    }
+
+    fn attestation(&mut self) -> Result<AttestationFiles, TokenError> {
+        if self.occupied(self.slot)?.is_none() {
+            return Err(TokenError::NoKey);
+        }
+        let slot = id(self.slot)?;
+        let token = self.yubikey()?;
+        let slot = piv::attest(token, slot).map_err(|error| match error {
+            Error::GenericError | Error::NotSupported => {
+                TokenError::Refused("the token does not attest this key: it was imported, or f9 is gone".to_owned())
+            }
+            other => trouble(&other),
+        })?;
+        let device = token.fetch_object(DEVICE_CERTIFICATE).map_err(|error| match error {
+            Error::NotFound => TokenError::Refused("the token has no device certificate in slot f9".to_owned()),
+            other => trouble(&other),
+        })?;
+        let device = certificate_in(&device)
+            .ok_or_else(|| TokenError::Device("what lies in slot f9 is no certificate".to_owned()))?;
+        Ok(AttestationFiles { slot: slot.to_vec(), device: device.to_vec() })
+    }
+
     fn sign(&mut self, payload: &[u8], pin: &Pin) -> Result<Vec<u8>, TokenError> {
         let digest = Sha256::digest(payload);
         let slot = id(self.slot)?;
@@ -223,12 +273,6 @@ impl YubikeyToken {
             Err(Error::AuthenticationError) => Err(TokenError::Device(
                 "it refused to sign at once; another program may have used it in between".to_owned(),
             )),
-            // An answer without a status is what some drivers make of a token that is gone; a look tells.
-            Err(error @ Error::GenericError) => match piv::metadata(token, slot) {
-                Err(gone @ Error::PcscError { .. }) => Err(trouble(&gone)),
-                Err(Error::GenericError) => Err(TokenError::Removed),
-                _ => Err(trouble(&error)),
-            },
             Err(error) => Err(trouble(&error)),
         }
     }
@@ -264,7 +308,7 @@ impl Token for YubikeyToken {
     }
 
     fn state(&mut self) -> Result<TokenState, TokenError> {
-        secrets::state(self.yubikey()?)
+        self.with(|token| secrets::state(token.yubikey()?))
     }
 
     fn has_puk(&self) -> bool {
@@ -272,19 +316,19 @@ impl Token for YubikeyToken {
     }
 
     fn provision(&mut self, new: &NewSecrets<'_>) -> Result<(), TokenError> {
-        secrets::provision(self.yubikey()?, new)
+        self.with(|token| secrets::provision(token.yubikey()?, new))
     }
 
     fn unblock(&mut self, puk: &Pin, new: &Pin) -> Result<(), TokenError> {
-        secrets::unblock(self.yubikey()?, puk.expose(), new.expose())
+        self.with(|token| secrets::unblock(token.yubikey()?, puk.expose(), new.expose()))
     }
 
     fn reset(&mut self) -> Result<(), TokenError> {
-        secrets::reset(self.yubikey()?)
+        self.with(|token| secrets::reset(token.yubikey()?))
     }
 
     fn inspect(&mut self) -> Result<SlotState, TokenError> {
-        match self.occupied(self.slot)? {
+        match self.with(|token| token.occupied(token.slot))? {
             None => Ok(SlotState::Empty(EmptySlot::assertion(&self.slot.to_string()))),
             Some(Occupied { key: Some(key), .. }) => Ok(SlotState::Occupied(key)),
             Some(Occupied { key: None, slot, .. }) => Err(TokenError::Occupied(slot)),
@@ -296,46 +340,19 @@ impl Token for YubikeyToken {
             let what = format!("the key is to be generated in {}, not in {}", self.slot, slot.name());
             return Err(TokenError::Refused(what));
         }
-        secrets::log_in(self.yubikey()?, pin.expose())?;
-        // The right to generate may stem from another token, or from before another program generated.
-        if let Some(found) = self.occupied(self.slot)? {
-            return Err(TokenError::Occupied(found.slot));
-        }
-        let slot = id(self.slot)?;
-        let token = self.yubikey()?;
-        let made = piv::generate(token, slot, AlgorithmId::EccP256, PinPolicy::Always, TouchPolicy::Always)
-            .map_err(|error| trouble(&error))?;
-        let der = made.to_der().map_err(|error| TokenError::Device(escape(&error.to_string())))?;
-        PublicKey::from_spki_der(&der).map_err(|error| TokenError::Device(error.to_string()))
+        self.with(|token| token.make_key(pin))
     }
 
     fn attest(&mut self) -> Result<AttestationFiles, TokenError> {
-        if self.occupied(self.slot)?.is_none() {
-            return Err(TokenError::NoKey);
-        }
-        let slot = id(self.slot)?;
-        let token = self.yubikey()?;
-        let slot = piv::attest(token, slot).map_err(|error| match error {
-            Error::GenericError | Error::NotSupported => {
-                TokenError::Refused("the token does not attest this key: it was imported, or f9 is gone".to_owned())
-            }
-            other => trouble(&other),
-        })?;
-        let device = token.fetch_object(DEVICE_CERTIFICATE).map_err(|error| match error {
-            Error::NotFound => TokenError::Refused("the token has no device certificate in slot f9".to_owned()),
-            other => trouble(&other),
-        })?;
-        let device = certificate_in(&device)
-            .ok_or_else(|| TokenError::Device("what lies in slot f9 is no certificate".to_owned()))?;
-        Ok(AttestationFiles { slot: slot.to_vec(), device: device.to_vec() })
+        self.with(Self::attestation)
     }
 
     fn sign_root(&mut self, payload: &Reviewed<Root>, pin: &Pin) -> Result<Vec<u8>, TokenError> {
-        self.sign(payload.bytes(), pin)
+        self.with(|token| token.sign(payload.bytes(), pin))
     }
 
     fn sign_targets(&mut self, payload: &Reviewed<Targets>, pin: &Pin) -> Result<Vec<u8>, TokenError> {
-        self.sign(payload.bytes(), pin)
+        self.with(|token| token.sign(payload.bytes(), pin))
     }
 }
 

@@ -70,7 +70,11 @@ impl Pkcs11Tokens {
     /// The module cannot be loaded, or fails.
     pub fn list(&mut self, module: &str) -> Result<Vec<Result<Shown, TokenError>>, TokenError> {
         let slots = self.module(module)?.slots()?;
-        Ok(slots.iter().map(|slot| Ok(Shown { facts: slot.facts()?, state: slot.state()? })).collect())
+        let shown = |slot: Result<Slot, TokenError>| {
+            let slot = slot?;
+            Ok(Shown { facts: slot.facts()?, state: slot.state()? })
+        };
+        Ok(slots.into_iter().map(shown).collect())
     }
 }
 

@@ -50,12 +50,12 @@ impl Module {
         self.initialise()
     }
 
-    /// The slots with a token that can be used.
-    pub(super) fn slots(&self) -> Result<Vec<Slot>, TokenError> {
+    /// The slots with a token, or why one cannot be used. What is wrong with one does not keep from the others.
+    pub(super) fn slots(&self) -> Result<Vec<Result<Slot, TokenError>>, TokenError> {
         let slots = self.library.get_slots_with_token().map_err(|error| failed(&error))?;
         let open = slots.into_iter().map(|slot| Slot::new(self.clone(), slot));
         // A token that was never initialised has neither label nor PIN.
-        open.filter(|slot| slot.as_ref().map_or(true, |slot| slot.is_initialised())).collect()
+        Ok(open.filter(|slot| slot.as_ref().map_or(true, Slot::is_initialised)).collect())
     }
 }
 

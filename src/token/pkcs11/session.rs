@@ -54,7 +54,13 @@ impl Slot {
 
     /// The one token with this label and serial.
     pub(super) fn find(module: &Module, label: Option<&str>, serial: Option<&str>) -> Result<Self, TokenError> {
-        let mut slots = module.slots()?;
+        let (mut slots, mut broken) = (Vec::new(), None);
+        for slot in module.slots()? {
+            match slot {
+                Ok(slot) => slots.push(slot),
+                Err(error) => broken = broken.or(Some(error)),
+            }
+        }
         let all = slots.iter().map(Slot::shown).collect::<Vec<_>>().join("; ");
         slots.retain(|slot| {
             label.is_none_or(|label| slot.info.label() == label)
@@ -68,6 +74,9 @@ impl Slot {
             0 => {
                 let all = if all.is_empty() { "no token at all".to_owned() } else { all };
                 let what = format!("{path} shows no token with {wanted}; it shows {all}");
+                if let Some(error) = broken {
+                    return Err(TokenError::Device(escape(&format!("{what}, and one that cannot be used ({error})"))));
+                }
                 let remedy = "plug the token in, or mend label and serial in the plan, and try again";
                 Err(TokenError::Unready { what: escape(&what), remedy: remedy.to_owned() })
             }

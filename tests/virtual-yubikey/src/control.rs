@@ -8,6 +8,8 @@
 //! | `pull`, `insert` | pulls the card, puts it back | `ok` |
 //! | `fault INS SW` | the next command INS is answered by SW, both hexadecimal | `ok` |
 //! | `fault pull-before INS`, `fault pull-after INS` | the card is pulled before or after it does the next command INS | `ok` |
+//! | `fault hold-after INS` | the answer to the next command INS is held back when its work is done | `ok` |
+//! | `held`, `let-go` | whether an answer is held back; it is given | `true` or `false`; `ok`, or `nothing is held` |
 //! | `fault serial N`, `fault firmware A.B.C`, `fault policies PIN TOUCH` | attestations say this | `ok` |
 //! | `fault bad-signatures`, `other-key`, `imported`, `stranger` | see [`Faults`] | `ok` |
 //! | `fault none` | takes every fault back | `ok` |
@@ -66,6 +68,9 @@ fn order(line: &str, reader: &Reader) -> String {
         ["touch"] if reader.touch() => {}
         ["touch"] => return "nobody waits".to_owned(),
         ["waiting"] => return reader.is_waiting().to_string(),
+        ["held"] => return reader.is_holding().to_string(),
+        ["let-go"] if reader.let_go() => {}
+        ["let-go"] => return "nothing is held".to_owned(),
         ["pull"] => reader.pull(),
         ["insert"] => reader.put_back(),
         ["tries"] => return reader.card(|card| format!("{} {}", card.tries().0, card.tries().1)),
@@ -96,6 +101,7 @@ fn set(faults: &mut Faults, words: &[&str]) -> Option<()> {
         ["stranger"] => faults.stranger = true,
         ["pull-before", instruction] => faults.pull_before = Some(byte(instruction)?),
         ["pull-after", instruction] => faults.pull_after = Some(byte(instruction)?),
+        ["hold-after", instruction] => faults.hold_after = Some(byte(instruction)?),
         ["serial", serial] => faults.serial = Some(serial.parse().ok()?),
         ["firmware", text] => faults.firmware = Some(firmware(text)?),
         ["policies", pin, touch] => faults.policies = Some((pin.parse().ok()?, touch.parse().ok()?)),

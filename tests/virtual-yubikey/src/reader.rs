@@ -34,6 +34,7 @@ struct Hand {
     is_inserted: bool,
     is_waiting: bool,
     is_touched: bool,
+    is_holding: bool,
     has_ended: bool,
     stream: Option<TcpStream>,
 }
@@ -83,8 +84,15 @@ impl Reader {
         touch: Touch,
         touch_limit: Duration,
     ) -> Self {
-        let hand =
-            Hand { touch, is_inserted: true, is_waiting: false, is_touched: false, has_ended: false, stream: None };
+        let hand = Hand {
+            touch,
+            is_inserted: true,
+            is_waiting: false,
+            is_touched: false,
+            is_holding: false,
+            has_ended: false,
+            stream: None,
+        };
         let moving = Arc::new(Moving { hand: Mutex::new(hand), moved: Condvar::new() });
         let mut card = Card::new(state, path.map(Into::into), moving.clone());
         card.touch_limit = touch_limit;
@@ -108,6 +116,18 @@ impl Reader {
         hand.is_touched = is_waiting;
         self.moving.moved.notify_all();
         is_waiting
+    }
+
+    /// Whether an answer is held back.
+    pub fn is_holding(&self) -> bool {
+        lock(&self.moving.hand).is_holding
+    }
+
+    /// Lets the answer go that is held back. False: there is none.
+    pub fn let_go(&self) -> bool {
+        let was_holding = std::mem::take(&mut lock(&self.moving.hand).is_holding);
+        self.moving.moved.notify_all();
+        was_holding
     }
 
     /// Says when it is touched from now on. A wait that has begun is not changed.
@@ -143,6 +163,16 @@ impl Reader {
 }
 
 impl Moving {
+    /// Holds an answer back until it is let go. False: the card was pulled instead.
+    fn hold(&self) -> bool {
+        let mut hand = lock(&self.hand);
+        hand.is_holding = true;
+        let is_held = |hand: &mut Hand| hand.is_holding && hand.is_inserted;
+        let mut hand = self.moved.wait_while(hand, is_held).unwrap_or_else(PoisonError::into_inner);
+        hand.is_holding = false;
+        hand.is_inserted
+    }
+
     fn pull(&self) {
         let mut hand = lock(&self.hand);
         hand.is_inserted = false;
@@ -247,6 +277,11 @@ fn command(moving: &Moving, card: &Mutex<Card>, message: &[u8]) -> Option<Vec<u8
         card.faults.pull_after = None;
         moving.pull();
         return None;
+    }
+    if instruction.is_some() && card.faults.hold_after == instruction {
+        card.faults.hold_after = None;
+        drop(card);
+        return moving.hold().then_some(answer);
     }
     Some(answer)
 }

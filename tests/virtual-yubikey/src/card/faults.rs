@@ -11,6 +11,9 @@ pub struct Faults {
     pub pull_before: Option<u8>,
     /// The card is pulled after a command with this instruction did its work, before it answers.
     pub pull_after: Option<u8>,
+    /// The answer to a command with this instruction, whose work is done, is held back until it is let go or the card is
+    /// pulled. It happens once.
+    pub hold_after: Option<u8>,
     /// The last byte of signatures is changed.
     pub bad_signatures: bool,
     /// Attestations name this serial number.
