@@ -266,6 +266,43 @@ fn ctrl_c_in_a_wait_stops_before_the_next_question_and_twice_at_once() {
 }
 
 #[test]
+fn what_comes_by_itself_ends_the_question_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let pane = Pane::run("see", &format!("cd '{}';", folder.path().display()), "see");
+    pane.asked("first");
+    assert!(pane.screen().contains("answer: nothing, it is seen when it is there; Enter looks now   (! = trouble)"));
+    pane.enter("");
+    pane.see("got first Ready");
+    pane.asked("second");
+    pane.enter(OTP);
+    pane.asked_again("touch a token only when its light blinks\nanswer: Enter, when it is done");
+    pane.type_("!");
+    pane.see("got second Interject");
+    pane.asked("third");
+    std::fs::write(folder.path().join("it-is-there"), "").unwrap();
+    pane.see("> (it is there)\ndone: got third Ready");
+    // What is typed from then on answers nothing before the next question stands.
+    pane.asked("after");
+    pane.press("C-c");
+    pane.see("EXIT=130");
+    pane.is_put_back();
+
+    for (n, end) in ["C-c", "C-d"].into_iter().enumerate() {
+        let pane = Pane::run(&format!("see-end-{n}"), "", "see");
+        pane.asked("first");
+        pane.press(end);
+        pane.see("EXIT=130");
+        pane.is_put_back();
+    }
+    let pane = Pane::run("see-signal", "", "see");
+    pane.asked("first");
+    assert!(Command::new("kill").arg(pane.pid()).status().unwrap().success());
+    pane.see("error: interrupted");
+    pane.see("EXIT=130");
+    pane.is_put_back();
+}
+
+#[test]
 fn closing_the_window_ends_the_program() {
     for (what, until_seen) in [("all", "question line"), ("wait", "touch it now")] {
         let pane = Pane::run(&format!("close-{what}"), "", what);

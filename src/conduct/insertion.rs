@@ -138,3 +138,78 @@ impl Watch {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+    use trustroot_core::slot::Slot;
+
+    /// Readers, and what opening answers; a token is opened only as an error here, since none is there.
+    struct Readers {
+        places: Glance,
+        answer: fn() -> TokenError,
+        opened: u32,
+    }
+
+    impl Tokens for Readers {
+        fn open(&mut self, _: &Wanted) -> Result<Box<dyn Token>, TokenError> {
+            self.opened += 1;
+            Err((self.answer)())
+        }
+
+        fn glance(&mut self, _: &Wanted) -> Option<Glance> {
+            Some(self.places.clone())
+        }
+    }
+
+    fn places(all: &[(&str, bool, u32)]) -> Glance {
+        let places = all.iter().map(|(name, is_occupied, changes)| ((*name).to_owned(), (*is_occupied, *changes)));
+        Glance { places: places.collect::<BTreeMap<_, _>>() }
+    }
+
+    fn silent() -> TokenError {
+        TokenError::Unready { what: "it does not answer".to_owned(), remedy: String::new() }
+    }
+
+    fn wrong() -> TokenError {
+        TokenError::Wrong { found: 2.into(), wanted: 1.into() }
+    }
+
+    #[test]
+    fn only_what_was_plugged_in_is_looked_at_and_spoken_of() {
+        let holder = Handle::new("alice").unwrap();
+        let (kind, slot) = (TokenKind::Yubikey, Slot::SIGNATURE);
+        let wanted = Wanted { holder, kind, serial: Some(1.into()), slot, pkcs11: None };
+        // Another's token is in one of two readers.
+        let before = places(&[("a", true, 1), ("b", false, 0)]);
+        let mut readers = Readers { places: before.clone(), answer: wrong, opened: 0 };
+        let mut watch = Watch { fewest: before.occupied(), seen: before, looks: 0 };
+        let mut look = |readers: &mut Readers| watch.look(readers, &wanted).map(|found| found.err().unwrap());
+
+        // Nothing changes: no card is spoken to.
+        assert!((0..20).all(|_| look(&mut readers).is_none()));
+        assert_eq!(readers.opened, 0);
+        // It is pulled out: that is no news.
+        readers.places = places(&[("a", false, 2), ("b", false, 0)]);
+        assert!((0..20).all(|_| look(&mut readers).is_none()));
+        assert_eq!(readers.opened, u32::from(LOOKS));
+        // A wrong one is told at once, and once.
+        readers.places = places(&[("a", false, 2), ("b", true, 1)]);
+        assert!(matches!(look(&mut readers), Some(TokenError::Wrong { .. })));
+        assert!((0..20).all(|_| look(&mut readers).is_none()));
+        // One that does not answer gets its time first.
+        (readers.answer, readers.opened) = (silent, 0);
+        readers.places = places(&[("a", true, 3), ("b", true, 1)]);
+        assert!((1..LOOKS).all(|_| look(&mut readers).is_none()));
+        assert!(matches!(look(&mut readers), Some(TokenError::Unready { .. })));
+        assert_eq!(readers.opened, u32::from(LOOKS));
+        assert!((0..20).all(|_| look(&mut readers).is_none()));
+        // Swapped for another between two looks: looked at, and the count of what is in says nothing new.
+        readers.places = places(&[("a", true, 5), ("b", true, 1)]);
+        assert!((1..LOOKS).all(|_| look(&mut readers).is_none()));
+        // The service is gone with every reader: nothing is said, and nothing fails.
+        readers.places = Glance::default();
+        assert!((0..20).all(|_| look(&mut readers).is_none()));
+    }
+}

@@ -1,8 +1,10 @@
 //! Asks questions at the real terminal and prints the answers, for `tests/terminal.rs` to type at.
 //!
-//! `prompts all` asks one question of every form, `prompts wait` asks after a wait in which a line must be typed.
+//! `prompts all` asks one question of every form, `prompts wait` asks after a wait in which a line must be typed, `prompts
+//! see` asks three times for something that is seen when it comes: the file `it-is-there`.
 //! The exit code is 0 when every question was answered, 130 when interrupted, 3 when nothing could be asked.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use trustroot::seams::{Answer, Audience, AudienceError, Choice, Form, Question, Tone};
@@ -16,6 +18,7 @@ fn main() -> ExitCode {
     println!("pid={}.", std::process::id());
     let outcome = Terminal::new().and_then(|mut terminal| match what.as_str() {
         "wait" => wait(&mut terminal),
+        "see" => see(&mut terminal),
         _ => all(&mut terminal),
     });
     match outcome {
@@ -64,6 +67,14 @@ fn all(terminal: &mut Terminal) -> Result<(), AudienceError> {
     let pin = terminal.secret(&question("pin", Form::Secret { min: 6, max: 8 }), true)?;
     terminal.say(Tone::Done, &Text::own(format!("got pin of {} bytes", pin.expose().len())))?;
     ask(terminal, "last", Form::Ready)
+}
+
+fn see(terminal: &mut Terminal) -> Result<(), AudienceError> {
+    for name in ["first", "second", "third"] {
+        let got = terminal.ask_or_see(&question(name, Form::Ready), &mut || Path::new("it-is-there").exists())?;
+        terminal.say(Tone::Done, &Text::own(format!("got {name} {got:?}")))?;
+    }
+    ask(terminal, "after", Form::Ready)
 }
 
 fn wait(terminal: &mut Terminal) -> Result<(), AudienceError> {
