@@ -9,6 +9,7 @@ mod failure;
 mod generate;
 mod import;
 mod join;
+mod kit;
 mod plan;
 mod rehearsal;
 mod rehearse;

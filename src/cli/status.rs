@@ -21,7 +21,7 @@ use super::branches::{Branch, arrived};
 use super::ceremony::{self, Found};
 use super::failure::{Failure, Kind};
 use super::plan::finding_json;
-use super::{clock, print};
+use super::{clock, kit, print};
 use crate::ledger::Reading;
 use crate::ui::report;
 
@@ -42,6 +42,13 @@ pub(super) struct Args {
     /// Fetch from every remote first. Otherwise what arrived is told as of the last time.
     #[arg(long)]
     look: bool,
+    /// Write what clients need to begin into a new folder: the first root, its digest in digits, words and QR, the chain
+    /// from it to the newest root, and snippets for common clients.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["json", "due", "remind"])]
+    bootstrap_kit: Option<PathBuf>,
+    /// Where root/ is published, for the kit.
+    #[arg(long, value_name = "URL", requires = "bootstrap_kit")]
+    url: Option<String>,
     /// The time asked about (YYYY-MM-DDTHH:MM:SSZ) instead of now.
     #[arg(long, value_name = "TIME", value_parser = at)]
     at: Option<Timestamp>,
@@ -55,6 +62,9 @@ fn at(text: &str) -> Result<Timestamp, String> {
 pub(super) fn run(here: &Path, args: &Args) -> Result<(), Failure> {
     let path = args.path.as_ref().map_or_else(|| here.to_owned(), |path| here.join(path));
     let tree = Reading::open(&path)?.head()?.tree;
+    if let Some(dir) = &args.bootstrap_kit {
+        return print(&kit::write(&tree, &here.join(dir), args.url.as_deref())?);
+    }
     let found = ceremony::newest(&tree)?;
     let now = args.at.unwrap_or_else(clock::now);
     let ahead = foresee(&tree, now, &Portable);

@@ -42,6 +42,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("p256", &["token", "cli"]),
     ("pcsc", &["token"]),
     ("pkcs11", &["token"]),
+    ("qrcodegen", &["cli"]),
     ("region", &["seams"]),
     ("rustix", &["seams", "token", "ledger", "ui", "cli", "main"]),
     ("serde", &["token", "ui", "cli"]),

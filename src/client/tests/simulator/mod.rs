@@ -259,7 +259,7 @@ impl Drop for Repository {
     }
 }
 
-fn payload(kind: &str, version: u64, expires: Timestamp, body: Vec<(&str, Value)>) -> Payload {
+pub fn payload(kind: &str, version: u64, expires: Timestamp, body: Vec<(&str, Value)>) -> Payload {
     let mut members: BTreeMap<String, Value> = body.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     members.insert("_type".to_owned(), kind.into());
     members.insert("spec_version".to_owned(), "1.0.31".into());
