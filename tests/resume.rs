@@ -8,11 +8,13 @@ mod stage;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use stage::{Stage, Stop, at};
+use stage::{Stage, Stop, at, handle};
 use trustroot::conduct::{Ending, Halt};
 use trustroot::seams::{AudienceError, LedgerError};
 use trustroot::ui::rehearsed::Instead;
 use trustroot_core::event::Deed;
+use trustroot_core::plan::Kind;
+use trustroot_core::plan::carry::Becomes;
 
 /// The id that an uninterrupted ceremony ends in, and how many commits it makes.
 fn whole(stage: &Stage) -> (String, usize) {
@@ -74,6 +76,30 @@ fn interrupted_at_any_question_it_ends_in_the_same_bytes() {
         assert!(matches!(interrupted.halt(), Halt::Audience(AudienceError::Interrupted)), "{step} {name}");
         assert_eq!(stage.hold(&[]).ending(), Ending::Closed, "{step} {name}");
         assert_eq!(stage.commit(), expected, "interrupted at {step}, {name} {nth}");
+    });
+}
+
+/// A ceremony that continues a root, with a new token for one holder: stopped around each of its commits.
+#[test]
+fn a_later_ceremony_stopped_anywhere_ends_in_the_same_bytes() {
+    let mut base = Stage::new(2, 2);
+    assert_eq!(base.hold(&[]).ending(), Ending::Closed);
+    let toml = base.carried("rotation", "2026-06-01", |plan| {
+        (plan.kind, plan.reason) = (Kind::Rotate, "Bob has a new token, and the server moves.");
+        plan.changes = [(handle("bob"), Becomes::Replaced)].into();
+        plan.online = Some(handle("online-two"));
+    });
+    base.follow(&toml);
+    let (expected, commits) = whole(&base.copied());
+    assert!(commits > 20, "{commits}");
+    let bases = std::sync::Mutex::new(base);
+    let stops: Vec<Stop> = (0..commits).map(|k| if k % 2 == 0 { Stop::Before(k) } else { Stop::After(k) }).collect();
+    each(&stops, |stop| {
+        let stage = bases.lock().unwrap().copied();
+        let stopped = stage.hold_until(&[], Some(*stop));
+        assert!(matches!(stopped.halt(), Halt::Ledger(LedgerError::Io { .. })), "{stop:?}");
+        assert_eq!(stage.hold(&[]).ending(), Ending::Closed, "{stop:?}");
+        assert_eq!(stage.commit(), expected, "{stop:?}");
     });
 }
 

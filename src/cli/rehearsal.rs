@@ -7,6 +7,8 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use trustroot_core::digest::Digest;
+use trustroot_core::plan::Plan;
+use trustroot_core::text::Handle;
 
 use super::chance;
 use super::failure::{Failure, Kind};
@@ -51,6 +53,18 @@ impl Rehearsal {
             .iter()
             .map(|text| Fault::parse(text).map_err(|error| Failure::new(Kind::Usage, error.to_string())))
             .collect()
+    }
+
+    /// The faults that are practised in the ceremony of this plan. In a chain the genesis is not what is practised, and somebody
+    /// who comes or goes has a token in some of the ceremonies only.
+    pub(super) fn faults_in(&self, plan: &Plan) -> Result<Vec<Fault>, Failure> {
+        if self.kinds.is_empty() {
+            return self.faults();
+        }
+        let leaves = |holder: &Handle| plan.leaving.iter().any(|leaving| leaving.handle == *holder && leaving.signs);
+        let takes_part = |fault: &Fault| plan.holder(&fault.holder).is_some() || leaves(&fault.holder);
+        let faults = self.faults()?.into_iter().filter(|fault| plan.follows.is_some() && takes_part(fault));
+        Ok(faults.collect())
     }
 
     /// Writes the settings into the state folder of the repository, whole or not at all.

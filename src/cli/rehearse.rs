@@ -19,6 +19,7 @@ use super::{ceremony, clock, room, run, verify};
 use crate::conduct::Ending;
 use crate::ledger::{GitLedger, Identity};
 use crate::seams::{Audience, Ledger as _, LedgerError};
+use crate::token::Fault;
 use crate::ui::{Recorder, Rehearsed, Terminal, report};
 
 /// The day of a seeded rehearsal, so that its bytes are the same each time.
@@ -52,7 +53,8 @@ pub(super) struct Args {
     /// Make the same bytes for the same text: keys, dates, record and commits follow from it.
     #[arg(long, value_name = "TEXT")]
     seed: Option<String>,
-    /// Practise trouble: HOLDER:FAULT or HOLDER:FAULT:TIMES, such as bob:pulled-mid-sign. May be given several times.
+    /// Practise trouble: HOLDER:FAULT or HOLDER:FAULT:TIMES, such as bob:pulled-mid-sign. May be given several times; with
+    /// --kind it happens in the ceremonies after the genesis.
     #[arg(long, value_name = "HOLDER:FAULT")]
     fault: Vec<String>,
     /// What to practise: by default a genesis. A renewal, a rotation or a recovery follows a genesis that goes by itself.
@@ -188,6 +190,15 @@ fn follow(ledger: &mut GitLedger, kind: &str, number: usize, settings: &Rehearsa
     if !refused.is_empty() {
         return Err(Failure { findings: refused, ..Failure::new(Kind::Usage, "this rehearsal cannot be held") });
     }
+    // Before the last ceremony somebody new may still come.
+    let plans = ceremony::plans(&tree);
+    let known = |holder: &Handle| plans.iter().chain([&plan]).any(|plan| plan.holder(holder).is_some());
+    if let Some(fault) = settings.faults()?.iter().find(|fault| number == settings.kinds.len() && !known(&fault.holder))
+    {
+        let failure = Failure::new(Kind::Usage, format!("a fault is for {}, who is no holder", fault.holder));
+        let holders: Vec<_> = plan.holders.iter().map(|holder| holder.handle.as_str()).collect();
+        return Err(failure.hint(format!("the holders are {}", holders.join(", "))));
+    }
     let path = format!("ceremony/plans/{name}.toml");
     run::open(ledger, &plan, Some((&path, &toml)), ledger_time(settings, day))
 }
@@ -244,7 +255,8 @@ fn begin(dir: &Path, shown: &str, args: &Args, settings: Rehearsal) -> Result<(G
     };
     let toml = template(&wanted).map_err(|error| Failure::new(Kind::Usage, error.to_string()))?;
     let plan = Plan::from_toml(&toml).map_err(|error| Failure::new(Kind::Bug, error.to_string()))?;
-    if let Some(fault) = settings.faults()?.iter().find(|fault| plan.holder(&fault.holder).is_none()) {
+    let unknown = |fault: &&Fault| settings.kinds.is_empty() && plan.holder(&fault.holder).is_none();
+    if let Some(fault) = settings.faults()?.iter().find(unknown) {
         let failure = Failure::new(Kind::Usage, format!("a fault is for {}, who is no holder", fault.holder));
         let holders: Vec<_> = plan.holders.iter().map(|holder| holder.handle.as_str()).collect();
         return Err(failure.hint(format!("the holders are {}", holders.join(", "))));

@@ -80,7 +80,7 @@ fn furnished<T>(
     let mut tokens = EveryKind { rehearsed: None, modules: Pkcs11Tokens::new() };
     if let Some(rehearsal) = rehearsal.filter(|_| plan.rehearsal) {
         let folder = ledger.state_dir().join("tokens");
-        tokens.rehearsed = Some(VirtualTokens::new(rehearsal.seed, &folder, plan, rehearsal.faults()?)?);
+        tokens.rehearsed = Some(VirtualTokens::new(rehearsal.seed, &folder, plan, rehearsal.faults_in(plan)?)?);
     }
     let clock = clock(plan, rehearsal);
     let mut entropy: Box<dyn Entropy> = match rehearsal {

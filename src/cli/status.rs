@@ -278,6 +278,11 @@ fn as_text(found: Option<&Found>, ahead: &Foresight, branches: &[Branch]) -> Str
         out.push_str("\nArrived, and not taken in yet (`trustroot run` takes in what holds)\n");
         branches.iter().for_each(|branch| out.push_str(&format!("{}\n", branch.text())));
     }
+    if let Some(quorum) = ahead.quorum.as_ref().filter(|_| found.is_none()) {
+        let (version, threshold, keys) = (quorum.version, quorum.threshold, quorum.keys);
+        out.push_str(&format!("Root      {version}, without a record here\n"));
+        out.push_str(&format!("Quorum    {threshold} of {keys}; {} lost keys stop you\n", quorum.losses()));
+    }
     if !ahead.expiry.is_empty() {
         out.push_str("\nExpiry\n");
     }

@@ -161,6 +161,27 @@ impl Stage {
         self
     }
 
+    /// The same in a folder of its own, with everything that is beside the repository.
+    pub(crate) fn copied(&self) -> Self {
+        let copy = folder();
+        let from = self.folder.path().join(".");
+        let done = std::process::Command::new("cp").arg("-a").arg(from).arg(copy.path()).status().unwrap();
+        assert!(done.success());
+        Self {
+            folder: copy,
+            plan: self.plan.clone(),
+            faults: self.faults.clone(),
+            seed: self.seed,
+            start: self.start,
+            judge: self.judge,
+            online: self.online,
+            other_online: self.other_online,
+            jump: self.jump,
+            tokens: self.tokens,
+            bundles: self.bundles.clone(),
+        }
+    }
+
     /// The text of a plan that continues the newest root here, on this day.
     pub(crate) fn carried(&self, name: &str, day: &str, change: impl FnOnce(&mut Carry<'_>)) -> String {
         let tree = self.tree();
