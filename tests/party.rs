@@ -1,7 +1,8 @@
 //! A signing party over real middleware: 3 of 5 holders, three YubiKeys of two generations behind pcscd, two tokens of
 //! SoftHSM behind two modules, the program in a terminal, and people who do what the screen says when it says it.
 //!
-//! Run like `tests/yubikey.rs`, in a namespace of its own; see there. Then everything that was typed unseen is searched
+//! Run like `tests/yubikey.rs`, in a namespace of its own, see there; and as root, since a module is loaded only where its
+//! owner is known. Then everything that was typed unseen is searched
 //! for: on the screen as it was drawn, in the repository and its objects, in what was logged, in arguments and
 //! environment of every process, in core dumps of a program that is killed, in files that were there for a while. What
 //! came of it is left in `target/tmp/party` for python-tuf to judge (`scripts/test`).
