@@ -233,6 +233,36 @@ fn what_came_too_late_is_refused_whatever_the_order() {
 }
 
 #[test]
+fn what_was_heard_late_holds_no_signature_up() {
+    let community = Community::new(2, 2);
+    community.bare("hub");
+    let mut olga = community.conductor(&["hub"]);
+    let mut desks: Vec<Desk> = community.holders().iter().map(|who| community.holder(who, "hub")).collect();
+    for desk in &mut desks {
+        desk.enrol();
+        desk.push();
+    }
+    assert_eq!(olga.take(), Vec::<String>::new());
+    olga.push();
+    // Bob hears alice's key while the conductor goes on with those in the room.
+    let bob = &mut desks[1];
+    bob.sit();
+    let alice = handle("alice");
+    let heard = trustroot_core::event::Deed::Heard { holder: alice.clone(), fingerprint: public(&alice).fingerprint() };
+    let step = trustroot_core::step::Step::of(&heard)[0].id();
+    bob.act(step, heard, BTreeMap::new());
+    olga.propose(1);
+    olga.push();
+    let seat = bob.sit();
+    assert_ne!(seat.head.commit.as_deref(), Some(seat.conductor.as_str()), "the two have parted, and are merged");
+    bob.sign(1);
+    bob.push();
+    assert_eq!(olga.take(), Vec::<String>::new());
+    assert!(olga.ceremony().holders[&handle("bob")].signed);
+    assert!(crate::merge_findings(&olga).is_empty());
+}
+
+#[test]
 fn two_branches_that_hold_alone_and_not_together() {
     let community = Community::new(2, 2);
     community.bare("hub");

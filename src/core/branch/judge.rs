@@ -5,7 +5,7 @@ use super::{Addition, ChangeKind, Offer};
 use crate::beside;
 use crate::check::{Check, Finding, Level};
 use crate::digest::Digest;
-use crate::event::{Act, Deed, Event};
+use crate::event::{Deed, Event};
 use crate::key::PublicKey;
 use crate::payload::Payload;
 use crate::record::Record;
@@ -329,14 +329,8 @@ impl Judging<'_> {
         let ceremony = self.ceremony;
         let over = ceremony.aborted.is_some() || ceremony.assembled || ceremony.closed;
         for (path, event) in events(&offer.dir, files) {
-            let late = if over {
-                Some("the ceremony had gone on without it: it is assembled, or was abandoned")
-            } else if ceremony.proposal.is_some() && event.step.act() == Some(Act::Keys) {
-                Some("the metadata was proposed before it came")
-            } else {
-                None
-            };
-            if let Some(what) = late {
+            if over {
+                let what = "the ceremony had gone on without it: it is assembled, or was abandoned";
                 let hint = "what is in the branch stays there; who missed this root is in the next one";
                 self.refuse(Check::LogStep, path, what, hint);
             }

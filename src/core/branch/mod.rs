@@ -10,8 +10,8 @@
 //! 4. What is signed is what was proposed (`BRANCH-PAYLOAD`).
 //! 5. The union is by path. One path with two contents is a finding, never a choice. The union is read and replayed as a
 //!    whole, by the checks that judge every record, before anything is taken.
-//! 6. Nothing that came too late is taken: no keys after the proposal, no signatures after the assembly. Otherwise the order
-//!    of arrival would matter.
+//! 6. Nothing is taken once the ceremony is assembled or abandoned: the published bytes would depend on the order of arrival.
+//!    What comes after the proposal is for the replay to judge, which has the same answer for every order.
 
 mod judge;
 mod onward;
