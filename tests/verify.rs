@@ -465,7 +465,9 @@ fn another_valid_root_in_history_is_a_rival() {
     other.targets.expires = other.root.expires;
     // The same seed gives the same keys: the same people signed two roots of version 1.
     let rival = hold(&other, Vec::new()).tree();
-    let past = |bytes: Vec<u8>| [Past { path: "root/1.root.json".to_owned(), commit: "c0ffee".to_owned(), bytes }];
+    let past = |bytes: Vec<u8>| {
+        [Past { path: "root/1.root.json".to_owned(), commit: "c0ffee".to_owned(), behind: true, bytes }]
+    };
     let verify =
         |past: &[Past]| verify_trust_root(&TREE, &Options { history: History::Whole(past), ..options() }, &Portable);
 
@@ -579,4 +581,25 @@ fn the_equivalents_run_and_refuse() {
         let of_files = lines.iter().filter(|line| !line.contains("git "));
         assert!(of_files.into_iter().any(|line| !sh(line, folder.path())), "{path}");
     }
+}
+
+#[test]
+fn an_online_timestamp_that_went_back_is_seen_in_history() {
+    let now = renewed(2, 2);
+    let past = |version: u64, behind: bool| {
+        let bytes = bytes(&renewed(version, version), "root/timestamp.json");
+        Past { path: "root/timestamp.json".to_owned(), commit: "c0ffee".to_owned(), behind, bytes }
+    };
+    let verify =
+        |past: &[Past]| verify_trust_root(&now, &Options { history: History::Whole(past), ..options() }, &Portable);
+    // What came before is older; what another branch has may still come.
+    assert_eq!(verify(&[past(2, true), past(3, false)]).verdict, Verdict::Consistent);
+    let report = verify(&[past(3, true), past(4, true)]);
+    assert_eq!(refused(&report), BTreeSet::from([Check::MetaRollback]));
+    let told = report.findings.iter().find(|finding| finding.check == Check::MetaRollback).unwrap();
+    assert_eq!(told.what.line(), "commit c0ffee held version 4, and it is version 2 now");
+    // Nobody's signature is no timestamp.
+    let text = String::from_utf8(past(4, true).bytes).unwrap();
+    let unsigned = format!("{{\"signatures\":[],{}", &text[text.find("\"signed\"").unwrap()..]);
+    assert_eq!(verify(&[Past { bytes: unsigned.into_bytes(), ..past(4, true) }]).verdict, Verdict::Consistent);
 }

@@ -197,7 +197,11 @@ impl Source {
         let Some(commit) = head.commit else { return Err(no_commit(reading)) };
         let bare = if reading.is_bare() { "bare " } else { "" };
         let past = reading.history("root")?.into_iter().chain(reading.lost("ceremony")?);
-        let past = past.map(|past| Past { path: past.path, commit: past.commit, bytes: past.bytes }).collect();
+        let past = past.map(|past| {
+            let crate::ledger::Past { path, commit, behind, bytes } = past;
+            Past { path, commit, behind, bytes }
+        });
+        let past = past.collect();
         let differences = if reading.is_bare() { Vec::new() } else { reading.differences()? };
         let how = |change| match change {
             Change::Bytes => "the working tree holds other bytes than the commit".to_owned(),
@@ -486,16 +490,16 @@ fn as_text(place: &str, now: Timestamp, report: &Report) -> String {
     if !report.findings.is_empty() {
         out.push_str(&format!("\nFound\n{}\n", indented(&report::findings(&report.findings))));
     }
-    let mut list = |title: &str, lines: &[String]| {
-        if !lines.is_empty() {
-            out.push_str(&format!("\n{title}\n{}\n", indented(&lines.join("\n"))));
-        }
-    };
-    list("Checked", &report.checked);
-    list("Not checked", &report.not_checked);
-    list("The same with other programs, in the top folder of the repository", &report.equivalents);
+    out.push_str(&list("Checked", &report.checked));
+    out.push_str(&list("Not checked", &report.not_checked));
+    out.push_str(&list("The same with other programs, in the top folder of the repository", &report.equivalents));
     out.push_str(&format!("\n{headline}\n"));
     out
+}
+
+/// Lines under a title; nothing if there are none.
+fn list(title: &str, lines: &[String]) -> String {
+    if lines.is_empty() { String::new() } else { format!("\n{title}\n{}\n", indented(&lines.join("\n"))) }
 }
 
 pub(super) fn indented(text: &str) -> String {

@@ -3,7 +3,8 @@
 //! Rules, each with an error of its own position:
 //! 1. No name twice in one object: readers differ in which one counts.
 //! 2. No fractions, no exponents, no integers beyond 64 bits: canonical JSON has none, and readers round them differently.
-//! 3. At most [`MAX_DEPTH`] levels, at most [`MAX_BYTES`] bytes.
+//! 3. At most [`MAX_DEPTH`] levels, at most [`MAX_BYTES`] bytes, at most [`MAX_VALUES`] values: a text of nothing but tiny
+//!    values takes many times its length in memory.
 //! 4. Nothing but white space after the value; UTF-8 without a byte order mark.
 //!
 //! The grammar itself (strings, escapes, surrogates) is `serde_json`'s; what is stricter here is decided by the visitor.
@@ -12,6 +13,7 @@ use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::cell::Cell;
 use core::fmt;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 
@@ -19,6 +21,9 @@ use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error as _, MapAcces
 pub const MAX_DEPTH: usize = 32;
 /// The longest text that is read, in bytes.
 pub const MAX_BYTES: usize = 64 << 20;
+/// The most values of one text, each member and item counted: targets metadata of 300,000 targets has as many. In the worst
+/// form, each an object of its own, they take half a gigabyte.
+pub const MAX_VALUES: usize = 1_500_000;
 
 /// A JSON value. Objects are ordered by name; the order in the text has no meaning.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,7 +114,10 @@ pub fn parse(bytes: &[u8]) -> Result<Value, JsonError> {
         return Err(JsonError { what: format!("longer than {MAX_BYTES} bytes"), line: 1, column: 1 });
     }
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let value = Level(0).deserialize(&mut deserializer).and_then(|value| deserializer.end().map(|()| value));
+    let left = Cell::new(MAX_VALUES);
+    let value = Level { depth: 0, left: &left }
+        .deserialize(&mut deserializer)
+        .and_then(|value| deserializer.end().map(|()| value));
     value.map_err(|error| {
         let text = error.to_string();
         let what = text.rsplit_once(" at line ").map_or(text.as_str(), |(what, _)| what);
@@ -118,9 +126,13 @@ pub fn parse(bytes: &[u8]) -> Result<Value, JsonError> {
 }
 
 /// Reads a value at this depth.
-struct Level(usize);
+struct Level<'c> {
+    depth: usize,
+    /// How many more values may come.
+    left: &'c Cell<usize>,
+}
 
-impl<'de> DeserializeSeed<'de> for Level {
+impl<'de> DeserializeSeed<'de> for Level<'_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
@@ -128,16 +140,23 @@ impl<'de> DeserializeSeed<'de> for Level {
     }
 }
 
-impl Level {
+impl Level<'_> {
     fn deeper<E: serde::de::Error>(&self) -> Result<Self, E> {
-        if self.0 + 1 > MAX_DEPTH {
+        if self.depth + 1 > MAX_DEPTH {
             return Err(E::custom(format!("nested deeper than {MAX_DEPTH} levels")));
         }
-        Ok(Self(self.0 + 1))
+        Ok(Self { depth: self.depth + 1, left: self.left })
+    }
+
+    /// Counts a member or an item.
+    fn count<E: serde::de::Error>(&self) -> Result<(), E> {
+        let left = self.left.get().checked_sub(1);
+        self.left.set(left.ok_or_else(|| E::custom(format!("more than {MAX_VALUES} values")))?);
+        Ok(())
     }
 }
 
-impl<'de> Visitor<'de> for Level {
+impl<'de> Visitor<'de> for Level<'_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -175,6 +194,7 @@ impl<'de> Visitor<'de> for Level {
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
         let mut items = Vec::new();
         while let Some(item) = seq.next_element_seed(self.deeper()?)? {
+            self.count()?;
             items.push(item);
         }
         Ok(Value::Arr(items))
@@ -189,6 +209,7 @@ impl<'de> Visitor<'de> for Level {
                     crate::text::escape(&name)
                 )));
             }
+            self.count()?;
             let value = map.next_value_seed(self.deeper()?)?;
             members.insert(name, value);
         }
@@ -215,7 +236,7 @@ mod tests {
 
     fn refuses(text: &str, why: &str) {
         let error = parse(text.as_bytes()).unwrap_err().to_string();
-        assert!(error.contains(why), "{text}: {error}");
+        assert!(error.contains(why), "{:.80}: {error}", text);
     }
 
     #[test]
@@ -250,6 +271,13 @@ mod tests {
         assert!(parse(nested(MAX_DEPTH).as_bytes()).is_ok());
         refuses(&nested(MAX_DEPTH + 1), "nested deeper than 32 levels");
         refuses(&nested(100_000), "nested deeper");
+    }
+
+    #[test]
+    fn values_have_a_limit() {
+        let many = |values: usize| format!("[{}0]", "0,".repeat(values - 1));
+        assert!(parse(many(MAX_VALUES).as_bytes()).is_ok());
+        refuses(&many(MAX_VALUES + 1), "more than 1500000 values");
     }
 
     #[test]

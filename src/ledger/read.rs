@@ -34,6 +34,8 @@ pub struct Past {
     pub path: String,
     /// The full id of the earliest commit found that holds these bytes at this path.
     pub commit: String,
+    /// Whether that commit is the one checked out, or one before it.
+    pub behind: bool,
     /// The bytes.
     pub bytes: Vec<u8>,
 }
@@ -245,6 +247,8 @@ impl Reading {
         let (mut trees, mut files) = (HashSet::new(), HashSet::new());
         let mut found = Vec::new();
         let mut budget = Budget::of_history();
+        let head: Vec<Oid> = self.head_commit()?.iter().map(git2::Commit::id).collect();
+        let behind: HashSet<Oid> = self.reached(&head)?.into_iter().collect();
         for id in self.reached(tips)? {
             let top = self.repo.find_commit(id).and_then(|commit| commit.tree()).map_err(git)?;
             // Entry by entry, not by name: in a tree that is out of order a search by name may miss what is there.
@@ -268,7 +272,7 @@ impl Reading {
                         {
                             budget.entry(1)?;
                             let bytes = self.blob(&odb, &path, entry.id(), &mut budget)?;
-                            found.push(Past { path, commit: id.to_string(), bytes });
+                            found.push(Past { path, commit: id.to_string(), behind: behind.contains(&id), bytes });
                         }
                         _ => {}
                     }

@@ -27,6 +27,8 @@ pub(super) const MAX_TREE: usize = 8 << 20;
 const MAX_KEY: usize = 64 << 10;
 /// The most bytes of a file of metadata.
 const MAX_METADATA: usize = 64 << 20;
+/// What a file beyond that is.
+const TOO_LARGE: &str = "a file of more than 64 MiB";
 /// The most bytes of all different contents together.
 const MAX_CONTENTS: usize = 512 << 20;
 /// The most entries of trees that are looked at, each time that they are.
@@ -367,7 +369,7 @@ impl<'a> Scan<'a> {
             match self.reading.object(self.odb, item.id, ObjectType::Blob, if key { MAX_KEY } else { MAX_METADATA }) {
                 Ok(bytes) => bytes,
                 Err(LedgerError::Limit(_)) if key => return Ok(None),
-                Err(LedgerError::Limit(_)) => return Ok(Some(Held::Odd("a file of more than 64 MiB"))),
+                Err(LedgerError::Limit(_)) => return Ok(Some(Held::Odd(TOO_LARGE))),
                 Err(error) => return Err(error),
             };
         self.bytes += bytes.len();

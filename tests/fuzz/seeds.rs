@@ -37,6 +37,9 @@ fn main() {
     // Not signed, but signatures always count there.
     let second = String::from_utf8(root.clone()).expect("JSON").replace("\"version\":1", "\"version\":2");
     seed("chain", "two", &[&root, &b"\0"[..], second.as_bytes()].concat());
+    for (name, steps) in HISTORIES {
+        seed("history", name, &[&[0x61][..], &steps.concat()].concat());
+    }
     seed("plan", "toml", &named("plans/rehearsal.toml"));
     seed("plan", "json", &named("/plan.json"));
     for (i, event) in events.iter().enumerate() {
@@ -128,3 +131,25 @@ const SSH: &str = concat!(
     "-----END SSH SIGNATURE-----\n",
     "\0what was done"
 );
+
+/// Histories in the language of their target: commits, and files as numbers of folder, name and content.
+const HISTORIES: &[(&str, &[[u8; 6]])] = &[
+    ("plain", &[[0, 1, 0, 1, 0, 0], [5, 1, 0, 0, 0, 0], [5, 1, 5, 1, 0, 0], [5, 1, 6, 2, 0, 0], [5, 1, 8, 3, 0, 0]]),
+    (
+        "branch",
+        &[
+            [0, 1, 0, 1, 0, 0],
+            [5, 2, 1, 0, 0, 0],
+            [5, 2, 5, 1, 0, 0],
+            [5, 2, 7, 2, 0, 0],
+            [5, 2, 9, 3, 0, 0],
+            [5, 4, 11, 5, 0, 0],
+            [5, 4, 12, 6, 0, 0],
+            [0, 2, 0, 0, 0, 0],
+            [7, 3, 0, 0, 0, 1],
+            [0, 3, 0, 1, 1, 0],
+            [1, 2, 9, 0, 0, 0],
+            [7, 2, 2, 0, 0, 1],
+        ],
+    ),
+];

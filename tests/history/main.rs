@@ -8,6 +8,8 @@ mod hostile;
 mod kinds;
 mod layouts;
 mod place;
+#[cfg(feature = "public-data")]
+mod real;
 mod stage;
 
 use std::path::Path;
@@ -69,7 +71,11 @@ fn program(folder: &Path, at: i64, more: &[&str]) -> (i32, String, String) {
 fn told(name: &str, stage: &mut Stage, at: i64) {
     stage.finish();
     let reports = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/history/reports");
-    let (code, text, _) = program(stage.path(), at, &[]);
+    // The pages lie where they can be looked at.
+    let pages = Path::new(env!("CARGO_TARGET_TMPDIR")).join("histories");
+    std::fs::create_dir_all(&pages).unwrap();
+    let page = pages.join(format!("{name}.html"));
+    let (code, text, _) = program(stage.path(), at, &["--html", page.to_str().unwrap()]);
     let text = text.replace(&format!("{}/", stage.path().canonicalize().unwrap().display()), "REPOSITORY");
     // The lines for other programs are run, in `place`.
     let (report, lines) = text.split_once("\nThe same with other programs").unwrap();

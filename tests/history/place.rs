@@ -179,3 +179,21 @@ fn an_unpacked_trust_root_inside_somebodys_repository_is_looked_at_by_itself() {
     let (_, text) = said(&stage.path().join(SET), &[]);
     assert!(text.contains("the history of the repository"), "{text}");
 }
+
+#[test]
+fn what_lay_behind_is_told_from_what_lies_elsewhere() {
+    let mut stage = Stage::new();
+    stage.write("root/timestamp.json", b"1");
+    stage.commit(1);
+    stage.branch("ahead");
+    stage.write("root/timestamp.json", b"3");
+    stage.commit(3);
+    stage.branch("main");
+    stage.write("root/timestamp.json", b"2");
+    stage.commit(2);
+    stage.finish();
+    let past = trustroot::ledger::Reading::open(stage.path()).unwrap().history("root").unwrap();
+    let mut behind: Vec<(&[u8], bool)> = past.iter().map(|past| (past.bytes.as_slice(), past.behind)).collect();
+    behind.sort_unstable();
+    assert_eq!(behind, [(b"1".as_slice(), true), (b"2", true), (b"3", false)]);
+}

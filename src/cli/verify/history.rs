@@ -11,7 +11,7 @@ use trustroot_core::verify::history::{Ask, HistoryReport, Past, Seen, Told, page
 use trustroot_core::verify::roots::root_number;
 
 use super::once::{Once, Shown};
-use super::{Args, Asked, At, holds_trust_root, indented, is_top, json_text, no_commit, refused};
+use super::{Args, Asked, At, holds_trust_root, is_top, json_text, list, no_commit, refused};
 use crate::cli::failure::{Failure, Kind};
 use crate::cli::print;
 use crate::ledger::Reading;
@@ -136,27 +136,19 @@ fn as_text(place: &str, found: &HistoryReport) -> String {
             format!("token {}, firmware {major}.{minor}.{patch}", proof.serial)
         });
         let owner = holder.owner.as_ref().map_or(String::new(), |owner| format!("  {owner}"));
-        let roots: Vec<String> = holder.roots.iter().map(u64::to_string).collect();
         out.push_str(&format!(
-            "  {}  signed {} of {} roots ({}), {proof}{owner}\n",
+            "  {}  in {}, signed {} of {}, {proof}{owner}\n",
             holder.fingerprint.short(),
+            holder.in_words(),
             holder.signed,
-            roots.len(),
-            roots.join(" ")
+            holder.roots.len()
         ));
     }
-    if !found.findings.is_empty() {
-        let all: Vec<String> = found.findings.iter().map(told).collect();
-        out.push_str(&format!("\nFound\n{}\n", indented(&all.join("\n"))));
-    }
-    let mut list = |title: &str, lines: &[String]| {
-        if !lines.is_empty() {
-            out.push_str(&format!("\n{title}\n{}\n", indented(&lines.join("\n"))));
-        }
-    };
-    list("Checked", &found.checked);
-    list("Not checked", &found.not_checked);
-    list("The same with other programs, in the repository", &found.equivalents);
+    let all: Vec<String> = found.findings.iter().map(told).collect();
+    out.push_str(&list("Found", &all));
+    out.push_str(&list("Checked", &found.checked));
+    out.push_str(&list("Not checked", &found.not_checked));
+    out.push_str(&list("The same with other programs, in the repository", &found.equivalents));
     out.push_str(&format!("\n{headline}\n"));
     out
 }

@@ -24,6 +24,7 @@ use crate::page::Text;
 use crate::payload::Payload;
 use crate::time::Timestamp;
 use alloc::collections::BTreeMap;
+use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
@@ -127,6 +128,9 @@ pub fn refused(findings: &[Finding]) -> Result<(), Refusal> {
 pub trait Body: Sized {
     /// The value of `_type`.
     const TYPE: &'static str;
+    /// The most bytes of a file of this kind. Real roots have some ten thousand; what is far beyond any honest file is
+    /// refused before it is read, since reading takes many times its length in memory.
+    const MOST: usize;
 
     /// Reads the fields of this kind.
     ///
@@ -154,8 +158,16 @@ impl<T: Body> Metadata<T> {
     /// `JSON-STRICT`, `META-FORM`, `META-TYPE`, `SPEC-VERSION`, `SIG-REPEATED`, `ROLE-THRESHOLD`: the first that refuses.
     pub fn parse(name: &str, bytes: &[u8]) -> Result<Self, Refusal> {
         let mut notes = Notes::new(name);
-        let envelope = Envelope::parse(bytes, &mut notes)?;
+        let envelope = Self::envelope(bytes, &mut notes)?;
         Self::read(envelope, notes)
+    }
+
+    fn envelope(bytes: &[u8], notes: &mut Notes) -> Result<Envelope, Refusal> {
+        if bytes.len() > T::MOST {
+            let what = format!("it has {} bytes; {} metadata has at most {}", bytes.len(), T::TYPE, T::MOST);
+            return Err(notes.refusal(Check::MetaForm, what).hint("this is no such file: ask whoever put it there"));
+        }
+        Envelope::parse(bytes, notes)
     }
 
     /// Reads a payload that is not signed yet: the bytes are those of `signed` alone, in canonical form.
@@ -201,7 +213,7 @@ impl Metadata<root::Root> {
     /// As [`Self::parse`].
     pub fn parse_after(name: &str, bytes: &[u8], other: &Self) -> Result<Self, Refusal> {
         let mut notes = Notes::new(name);
-        let envelope = Envelope::parse(bytes, &mut notes)?;
+        let envelope = Self::envelope(bytes, &mut notes)?;
         Self::read_with(envelope, notes, |signed, notes| root::Root::read_after(signed, Some(other.body()), notes))
     }
 }

@@ -21,6 +21,7 @@ pub struct Root {
 
 impl Body for Root {
     const TYPE: &'static str = "root";
+    const MOST: usize = 1 << 20;
 
     fn read(signed: &Value, notes: &mut Notes) -> Result<Self, Refusal> {
         Self::read_after(signed, None, notes)

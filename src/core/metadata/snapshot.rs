@@ -15,6 +15,7 @@ pub struct Snapshot {
 
 impl Body for Snapshot {
     const TYPE: &'static str = "snapshot";
+    const MOST: usize = 32 << 20;
 
     fn read(signed: &Value, notes: &mut Notes) -> Result<Self, Refusal> {
         let mut meta = BTreeMap::new();

@@ -82,6 +82,7 @@ pub struct SuccinctRoles {
 
 impl Body for Targets {
     const TYPE: &'static str = "targets";
+    const MOST: usize = crate::json::MAX_BYTES;
 
     fn read(signed: &Value, notes: &mut Notes) -> Result<Self, Refusal> {
         let mut targets = BTreeMap::new();

@@ -105,7 +105,7 @@ fn a_repeated_name() {
 
 #[test]
 fn deep_nesting() {
-    let bytes = ["{\"signed\":".repeat(100_000), "1".to_string(), "}".repeat(100_000)].concat();
+    let bytes = ["{\"signed\":".repeat(50_000), "1".to_string(), "}".repeat(50_000)].concat();
     assert_eq!(Metadata::<Root>::parse("x", bytes.as_bytes()).unwrap_err().check(), Check::JsonStrict);
 }
 
@@ -350,4 +350,18 @@ proptest! {
         let _ = Metadata::<Root>::parse("x", &root);
         let _ = Metadata::<Root>::of_payload("x", &bytes);
     }
+}
+
+#[test]
+fn a_file_far_beyond_any_honest_one_is_refused_before_it_is_read() {
+    let root = file(&Repository::new().root.payload().unwrap(), &[]);
+    let padded = |length: usize| {
+        let mut bytes = root.clone();
+        bytes.resize(length, b' ');
+        Metadata::<Root>::parse("1.root.json", &bytes).map(drop)
+    };
+    assert_eq!(padded(Root::MOST), Ok(()));
+    let refusal = padded(Root::MOST + 1).unwrap_err();
+    assert_eq!(refusal.check(), Check::MetaForm);
+    assert_eq!(refusal.finding().what.line(), "it has 1048577 bytes; root metadata has at most 1048576");
 }

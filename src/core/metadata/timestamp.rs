@@ -13,6 +13,7 @@ pub struct Timestamp {
 
 impl Body for Timestamp {
     const TYPE: &'static str = "timestamp";
+    const MOST: usize = 64 << 10;
 
     fn read(signed: &Value, notes: &mut Notes) -> Result<Self, Refusal> {
         let meta = object(signed, "meta", notes)?;

@@ -53,6 +53,31 @@ pub enum Verdict {
     Verified,
 }
 
+impl Verdict {
+    /// The name for programs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Refused => "refused",
+            Self::Consistent => "consistent",
+            Self::Verified => "verified",
+        }
+    }
+
+    /// The headline of a report: the mark of a rehearsal, the verdict with how many findings refuse or the version of the root
+    /// that is the anchor's, and what else is worth a headline.
+    pub(crate) fn headline(self, rehearsal: bool, refused: usize, anchored: Option<u64>, caveats: &[String]) -> String {
+        let mark = if rehearsal { "REHEARSAL, nothing here is to be trusted: " } else { "" };
+        let verdict = match (self, anchored) {
+            (Self::Refused, _) => format!("REFUSED ({refused} {})", if refused == 1 { "finding" } else { "findings" }),
+            (Self::Consistent, _) => "CONSISTENT, IDENTITY NOT CHECKED".to_string(),
+            (Self::Verified, Some(version)) => format!("VERIFIED, anchored at root {version}"),
+            (Self::Verified, None) => "VERIFIED".to_string(),
+        };
+        let caveats = if caveats.is_empty() { String::new() } else { format!("; {}", caveats.join("; ")) };
+        format!("{mark}{verdict}{caveats}")
+    }
+}
+
 /// What speaks for a holder's key, besides the record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Evidence {
@@ -175,42 +200,22 @@ impl Report {
 
     /// The headline, in one line.
     pub fn headline(&self) -> String {
-        let mark = if self.rehearsal { "REHEARSAL, nothing here is to be trusted: " } else { "" };
-        let verdict = match self.verdict {
-            Verdict::Refused => {
-                let refused = self.findings.iter().filter(|finding| finding.level == Level::Refused).count();
-                format!("REFUSED ({refused} {})", if refused == 1 { "finding" } else { "findings" })
-            }
-            Verdict::Consistent => "CONSISTENT, IDENTITY NOT CHECKED".to_string(),
-            Verdict::Verified => match self.facts.anchored {
-                Some(version) => format!("VERIFIED, anchored at root {version}"),
-                None => "VERIFIED".to_string(),
-            },
-        };
-        if self.caveats.is_empty() {
-            return format!("{mark}{verdict}");
-        }
-        format!("{mark}{verdict}; {}", self.caveats.join("; "))
+        let refused = self.findings.iter().filter(|finding| finding.level == Level::Refused).count();
+        self.verdict.headline(self.rehearsal, refused, self.facts.anchored, &self.caveats)
     }
 
     /// The report for programs: names as here, digests in hexadecimal, times as in metadata.
     pub fn to_json(&self) -> Value {
-        let lines = |lines: &[String]| Value::Arr(lines.iter().cloned().map(Value::Str).collect());
-        let verdict = match self.verdict {
-            Verdict::Refused => "refused",
-            Verdict::Consistent => "consistent",
-            Verdict::Verified => "verified",
-        };
         Value::from([
-            ("verdict", verdict.into()),
+            ("verdict", self.verdict.name().into()),
             ("headline", self.headline().into()),
             ("rehearsal", Value::Bool(self.rehearsal)),
-            ("caveats", lines(&self.caveats)),
+            ("caveats", lines_json(&self.caveats)),
             ("findings", findings_json(&self.findings)),
-            ("checked", lines(&self.checked)),
-            ("not_checked", lines(&self.not_checked)),
+            ("checked", lines_json(&self.checked)),
+            ("not_checked", lines_json(&self.not_checked)),
             ("facts", self.facts.to_json()),
-            ("equivalents", lines(&self.equivalents)),
+            ("equivalents", lines_json(&self.equivalents)),
         ])
     }
 }
@@ -265,6 +270,11 @@ impl Facts {
             ("records".to_string(), Value::Arr(self.records.iter().map(record).collect())),
         ]))
     }
+}
+
+/// Lines for programs.
+pub(crate) fn lines_json(lines: &[String]) -> Value {
+    Value::Arr(lines.iter().cloned().map(Value::Str).collect())
 }
 
 /// Findings for programs.

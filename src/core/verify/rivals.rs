@@ -14,11 +14,13 @@ use crate::check::Check;
 use crate::digest::Digest;
 use crate::event::{Deed, Event};
 use crate::key::PublicKey;
-use crate::metadata::Metadata;
 use crate::metadata::root::Root;
+use crate::metadata::timestamp::Timestamp;
+use crate::metadata::{Metadata, Role};
 use crate::payload::Payload;
 use crate::sigfile::{SignedRole, collect};
 use crate::text::escape;
+use crate::trusted::TrustedTargets;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -78,6 +80,37 @@ pub(super) fn in_history(look: &mut Look<'_>, published: &Published) {
     }
     let contents = past.iter().filter(|file| file.path.starts_with("root/")).count();
     look.checked.push(format!("git history: {contents} contents of root/, for rivals and rewrites"));
+}
+
+/// The newest timestamp that an earlier commit held, if the one in `root/` is older: clients that saw it take no older one
+/// (TUF 5.4.3), and whoever did not see it is kept behind.
+///
+/// Only what the newest root's role signed counts: its keys end what others signed. If the keys of the snapshot changed
+/// while those of the timestamp stayed, both may have begun anew (5.3.11), and it is told as a warning.
+pub(super) fn rolled_back(look: &mut Look<'_>, published: &Published) {
+    let (History::Shallow(past) | History::Whole(past)) = look.options.history else { return };
+    let Some((root, now, _)) = published.targets.as_ref().map(TrustedTargets::set) else { return };
+    let mut newest: Option<(u64, String)> = None;
+    for file in past.iter().filter(|file| file.behind && file.path == "root/timestamp.json") {
+        let Ok(read) = Metadata::<Timestamp>::parse(&file.path, &file.bytes) else { continue };
+        let newer = read.version() > newest.as_ref().map_or(now.version(), |(version, _)| *version);
+        if newer && chain::signed_by(root, Role::Timestamp, &read, Check::MetaQuorum, look.verifier).is_ok() {
+            newest = Some((read.version(), escape(&file.commit).chars().take(40).collect()));
+        }
+    }
+    let Some((version, commit)) = newest else { return };
+    let keys = |root: &Metadata<Root>, role| root.body().role(role).keys.clone();
+    let begun_anew = published.roots.values().any(|old| {
+        keys(old, Role::Timestamp) == keys(root, Role::Timestamp)
+            && keys(old, Role::Snapshot) != keys(root, Role::Snapshot)
+    });
+    let what = format!("commit {commit} held version {version}, and it is version {} now", now.version());
+    let finding = if begun_anew {
+        look.warn(Check::MetaRollback, "root/timestamp.json", what)
+    } else {
+        look.refuse(Check::MetaRollback, "root/timestamp.json", what)
+    };
+    finding.hint = Some("clients that saw the later one refuse this one: ask who put it back".to_string());
 }
 
 /// Every file of a record that an earlier commit held and this one does not: a log that was written anew may be whole.

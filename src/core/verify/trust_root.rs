@@ -73,6 +73,8 @@ pub struct Past {
     pub path: String,
     /// The commit.
     pub commit: String,
+    /// Whether it is the commit that is verified, or one before it.
+    pub behind: bool,
     /// The bytes.
     pub bytes: Vec<u8>,
 }
@@ -105,6 +107,7 @@ pub fn verify_trust_root(tree: &Tree, options: &Options<'_>, verifier: &dyn Veri
         Some(published) => {
             established(&mut look, published, &proposals, elsewhere);
             rivals::in_history(&mut look, published);
+            rivals::rolled_back(&mut look, published);
         }
         None if all.iter().any(|held| held.assembled().is_some()) => {
             look.refuse(Check::RootFiles, "root/", "a record made a root, and there is none").hint =

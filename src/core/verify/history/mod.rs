@@ -118,11 +118,13 @@ pub fn verify_history(past: &Past, ask: &Ask<'_>, verifier: &dyn Verifier) -> Hi
             facts.files.1
         ));
         let folders: Vec<String> = line.judged.iter().map(|folder| roots::shown(folder)).collect();
-        checked.push(format!(
-            "{} of the main line, as a client would take them from {}",
-            many(line.moments, "moment", "moments"),
-            if folders.is_empty() { "no folder, for none has a timestamp".to_string() } else { folders.join(", ") }
-        ));
+        if folders.is_empty() {
+            not_checked.push("what clients were served: no folder with these roots has a timestamp".to_string());
+        } else {
+            let moments = many(line.moments, "moment", "moments");
+            checked
+                .push(format!("{moments} of the main line, as a client would take them from {}", folders.join(", ")));
+        }
         if line.waited > 0 {
             checked.push(format!(
                 "at {} the files waited for the online keys to sign, as in a source they do",

@@ -4,11 +4,11 @@
 //! 1. As all our pages: one file, no script, nothing from outside; foreign text is escaped for people and for HTML.
 //! 2. Every mark of the timeline has a title, and stands below in words; nothing is said by colour alone.
 
-use super::proofs::versions;
 use super::report::{HistoryReport, HolderLife, RoleLife, Seen, Told};
-use crate::check::Level;
+use crate::check::{Check, Level};
 use crate::page::html;
 use crate::time::Timestamp;
+use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -17,6 +17,10 @@ use alloc::vec::Vec;
 const MAX_SPANS: usize = 4000;
 /// The most roots, roles and holders that have a lane.
 const MAX_LANES: usize = 60;
+/// The most places of a finding that are shown at once.
+const MAX_PLACES: usize = 4;
+/// The most files that a form is said of.
+const MAX_SUBJECTS: usize = 12;
 /// Where the lanes begin and end, and how high one is.
 const LEFT: i64 = 190;
 const RIGHT: i64 = 980;
@@ -113,13 +117,18 @@ fn timeline(report: &HistoryReport) -> String {
         }
         y += LANE;
     }
+    for (check, marks) in events(report) {
+        lane(check.name(), y, &mut rows);
+        marks.iter().for_each(|mark| rows.push(mark_at(&scale, mark, y)));
+        y += LANE;
+    }
     for holder in facts.holders.iter().take(MAX_LANES) {
         let name = holder.owner.clone().unwrap_or_else(|| holder.fingerprint.short());
         lane(&name.chars().take(22).collect::<String>(), y, &mut rows);
         for (from, until) in terms(holder, report) {
             let class = if holder.proof.is_some() { "ok" } else { "bare" };
             let proof = if holder.proof.is_some() { "attested" } else { "no hardware proof" };
-            bar(&scale, (from, until), y, class, &format!("{name}: {proof}, {}", versions(&holder.roots)), &mut rows);
+            bar(&scale, (from, until), y, class, &format!("{name}: {proof}, {}", holder.in_words()), &mut rows);
         }
         y += LANE;
     }
@@ -130,9 +139,40 @@ fn timeline(report: &HistoryReport) -> String {
     out.push_str(
         "</svg></div>\n<p class=\"key\"><span>full: the newest, or attested</span><span>pale: still valid, but \
                   replaced</span><span>dashed: no hardware proof</span><span>red: refused, a rival, expired or did not \
-                  fit</span></p>\n",
+                  fit</span><span>red diamond: it leads to what was found</span></p>\n",
     );
     out
+}
+
+/// A finding at a moment: the number of the finding, when, and in words.
+type Mark = (usize, Timestamp, String);
+
+/// The findings that happened at moments, by check. What has a lane of its own is left out: holders, expiry, and spans that
+/// did not fit together.
+fn events(report: &HistoryReport) -> BTreeMap<Check, Vec<Mark>> {
+    let mut events: BTreeMap<Check, Vec<Mark>> = BTreeMap::new();
+    let shown = [Check::RootRival, Check::MetaRival, Check::MetaRollback, Check::HistoryRewrite];
+    for (number, told) in report.findings.iter().enumerate() {
+        let check = told.finding.check;
+        if told.finding.level < Level::Warning || !shown.contains(&check) {
+            continue;
+        }
+        let marks = events.entry(check).or_default();
+        let left = MAX_SPANS.saturating_sub(marks.len());
+        let what = |seen: &Seen| format!("{check}: {}, commit {} of {}", told.finding.subject, seen.commit, seen.time);
+        marks.extend(told.seen.iter().take(left).map(|seen| (number, seen.time, what(seen))));
+    }
+    events
+}
+
+/// A mark that leads to its finding.
+fn mark_at(scale: &Scale, (number, time, what): &Mark, y: i64) -> String {
+    let (x, middle) = (scale.x(*time), y + 8);
+    format!(
+        "<a href=\"#f{number}\"><path class=\"bad\" d=\"M{x} {y}l7 8-7 8-7-8z\"/><circle class=\"hole\" cx=\"{x}\" cy=\"{middle}\" \
+         r=\"2\"/><title>{}</title></a>\n",
+        text(what)
+    )
 }
 
 /// The years as lines from top to bottom; months where there is less than a year.
@@ -230,29 +270,71 @@ fn findings(all: &[Told], out: &mut String) {
     if all.is_empty() {
         out.push_str("<p>Nothing.</p>\n");
     }
-    for told in all {
-        let level = match told.finding.level {
-            Level::Refused => "refused",
-            Level::Warning => "warning",
-            Level::Lenient => "lenient",
-            Level::Note => "note",
-        };
-        out.push_str(&format!(
-            "<section class=\"found {level}\"><h3>{}</h3><p><b class=\"tag\">{level}</b> {}</p><p>{}</p>",
-            told.finding.check,
-            text(&told.finding.subject),
-            text(&told.finding.what.line())
-        ));
-        if let Some(hint) = &told.finding.hint {
-            out.push_str(&format!("<p><b class=\"tag\">hint</b> {}</p>", text(hint)));
-        }
-        out.push_str("<ul>");
-        told.seen.iter().for_each(|seen| out.push_str(&place(seen)));
-        if told.more > 0 {
-            out.push_str(&format!("<li>and {} more</li>", told.more));
-        }
-        out.push_str("</ul></section>\n");
+    let is_trouble = |told: &&(usize, &Told)| told.1.finding.level >= Level::Warning;
+    let numbered: Vec<(usize, &Told)> = all.iter().enumerate().collect();
+    numbered.iter().filter(is_trouble).for_each(|(number, told)| finding(*number, told, out));
+    let forms: Vec<&(usize, &Told)> = numbered.iter().filter(|one| !is_trouble(one)).collect();
+    if forms.is_empty() {
+        return;
     }
+    // Many, and each harmless: in short, and in full for whoever opens it.
+    let mut by_check: BTreeMap<(Check, Level), Vec<&str>> = BTreeMap::new();
+    for (_, told) in &forms {
+        by_check.entry((told.finding.check, told.finding.level)).or_default().push(&told.finding.subject);
+    }
+    out.push_str(
+        "<h3>Old forms accepted by name, and notes</h3>\n<div class=\"scroll\"><table class=\"data\"><thead><tr><th>Check</th>\
+         <th>Level</th><th>Where</th></tr></thead><tbody>\n",
+    );
+    for ((check, level), mut subjects) in by_check {
+        let times = subjects.len();
+        subjects.dedup();
+        let more = subjects.len().saturating_sub(MAX_SUBJECTS);
+        let named: Vec<String> = subjects.iter().take(MAX_SUBJECTS).map(|subject| text(subject)).collect();
+        let more = if more > 0 { format!(", and {more} more") } else { String::new() };
+        out.push_str(&format!(
+            "<tr><td>{check}</td><td>{}, {times}×</td><td><bdi>{}</bdi>{more}</td></tr>\n",
+            word(level),
+            named.join(", ")
+        ));
+    }
+    out.push_str("</tbody></table></div>\n<details><summary>Each of them, with its commits</summary>\n");
+    forms.iter().for_each(|(number, told)| finding(*number, told, out));
+    out.push_str("</details>\n");
+}
+
+fn word(level: Level) -> &'static str {
+    match level {
+        Level::Refused => "refused",
+        Level::Warning => "warning",
+        Level::Lenient => "lenient",
+        Level::Note => "note",
+    }
+}
+
+fn finding(number: usize, told: &Told, out: &mut String) {
+    let level = word(told.finding.level);
+    out.push_str(&format!(
+        "<section class=\"found {level}\" id=\"f{number}\"><h3>{}</h3><p><b class=\"tag\">{level}</b> {}</p><p>{}</p>",
+        told.finding.check,
+        text(&told.finding.subject),
+        text(&told.finding.what.line())
+    ));
+    if let Some(hint) = &told.finding.hint {
+        out.push_str(&format!("<p><b class=\"tag\">hint</b> {}</p>", text(hint)));
+    }
+    let (first, rest) = told.seen.split_at(told.seen.len().min(MAX_PLACES));
+    let places = |some: &[Seen]| some.iter().map(place).collect::<String>();
+    out.push_str(&format!("<ul>{}</ul>", places(first)));
+    let more = rest.len() + told.more;
+    if more > 0 {
+        let beyond = if told.more > 0 { format!("<li>and {} more</li>", told.more) } else { String::new() };
+        out.push_str(&format!(
+            "<details><summary>{more} more places</summary><ul>{}{beyond}</ul></details>",
+            places(rest)
+        ));
+    }
+    out.push_str("</section>\n");
 }
 
 fn place(seen: &Seen) -> String {
@@ -288,7 +370,7 @@ fn holders(report: &HistoryReport, out: &mut String) {
             "<tr><td><code>{}</code></td><td><bdi>{}</bdi></td><td>{}</td><td>{}</td><td>{proof}</td></tr>\n",
             holder.fingerprint.short(),
             text(holder.owner.as_deref().unwrap_or("")),
-            versions(&holder.roots),
+            holder.in_words(),
             holder.signed
         ));
     }

@@ -12,7 +12,7 @@ use crate::digest::Digest;
 use crate::json::Value;
 use crate::text::escape;
 use crate::time::Timestamp;
-use crate::verify::report::{Verdict, findings_json};
+use crate::verify::report::{Verdict, findings_json, lines_json};
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -252,40 +252,23 @@ impl HistoryReport {
 
     /// The headline, in one line.
     pub fn headline(&self) -> String {
-        let mark = if self.rehearsal { "REHEARSAL, nothing here is to be trusted: " } else { "" };
-        let verdict = match (self.verdict, self.anchored) {
-            (Verdict::Refused, _) => {
-                let refused = self.count(Level::Refused);
-                format!("REFUSED ({refused} {})", if refused == 1 { "finding" } else { "findings" })
-            }
-            (_, Some(version)) => format!("VERIFIED, anchored at root {version}"),
-            (_, None) => "CONSISTENT, IDENTITY NOT CHECKED".to_string(),
-        };
-        let caveats = self.caveats();
-        let caveats = if caveats.is_empty() { String::new() } else { format!("; {}", caveats.join("; ")) };
-        format!("{mark}{verdict}{caveats}")
+        self.verdict.headline(self.rehearsal, self.count(Level::Refused), self.anchored, &self.caveats())
     }
 
     /// The report for programs: names as here, digests in hexadecimal, times as in metadata.
     pub fn to_json(&self) -> Value {
-        let lines = |lines: &[String]| Value::Arr(lines.iter().cloned().map(Value::Str).collect());
-        let verdict = match self.verdict {
-            Verdict::Refused => "refused",
-            Verdict::Consistent => "consistent",
-            Verdict::Verified => "verified",
-        };
         Value::from([
             ("kind", "history".into()),
-            ("verdict", verdict.into()),
+            ("verdict", self.verdict.name().into()),
             ("headline", self.headline().into()),
             ("rehearsal", Value::Bool(self.rehearsal)),
             ("anchored", self.anchored.map_or(Value::Null, Value::from)),
             ("now", time(self.now)),
             ("findings", Value::Arr(self.findings.iter().map(Told::to_json).collect())),
-            ("checked", lines(&self.checked)),
-            ("not_checked", lines(&self.not_checked)),
+            ("checked", lines_json(&self.checked)),
+            ("not_checked", lines_json(&self.not_checked)),
             ("facts", self.facts.to_json()),
-            ("equivalents", lines(&self.equivalents)),
+            ("equivalents", lines_json(&self.equivalents)),
         ])
     }
 }
@@ -329,7 +312,6 @@ impl Seen {
 
 impl Facts {
     fn to_json(&self) -> Value {
-        let lines = |lines: &[String]| Value::Arr(lines.iter().cloned().map(Value::Str).collect());
         Value::Obj(BTreeMap::from([
             ("head".to_string(), self.head.as_str().into()),
             ("commits".to_string(), count(self.commits.0)),
@@ -338,7 +320,7 @@ impl Facts {
             ("folder".to_string(), self.folder.as_str().into()),
             ("waited".to_string(), count(self.waited)),
             ("drafts".to_string(), count(self.drafts)),
-            ("other_trust_roots".to_string(), lines(&self.others)),
+            ("other_trust_roots".to_string(), lines_json(&self.others)),
             ("files".to_string(), count(self.files.0)),
             ("files_without_quorum".to_string(), count(self.files.1)),
             ("published_without_quorum".to_string(), count(self.unsigned)),
@@ -398,6 +380,11 @@ impl RoleLife {
 }
 
 impl HolderLife {
+    /// The roots that name the key, in words: `roots 1 to 4 and 7`.
+    pub fn in_words(&self) -> String {
+        super::proofs::versions(&self.roots)
+    }
+
     fn to_json(&self) -> Value {
         Value::from([
             ("fingerprint", self.fingerprint.to_string().into()),
