@@ -19,6 +19,7 @@ use trustroot_core::signature::Verifier as _;
 const PROGRAM: &str = env!("CARGO_BIN_EXE_trustroot");
 
 fn main() {
+    // `cargo bench` adds words of its own.
     let mut sizes: Vec<u64> = std::env::args().filter_map(|text| text.parse().ok()).collect();
     if sizes.is_empty() {
         sizes = vec![5000, 50_000];

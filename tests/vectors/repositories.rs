@@ -140,6 +140,7 @@ pub(crate) fn findings(vector: &[u8]) -> Vec<Finding> {
         let past = |one: &Value| Past {
             path: member(one, "path"),
             commit: member(one, "commit"),
+            behind: one.get("behind").is_none_or(|is| *is == Value::Bool(true)),
             bytes: member(one, "text").into_bytes(),
         };
         history.as_arr().unwrap().iter().map(past).collect::<Vec<_>>()
