@@ -66,9 +66,10 @@ fn a_protected_branch() {
     assert!(error.hint().contains("--bundle-out"));
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn permission_denied_at_the_far_end() {
-    let (_community, mut alice) = with_something_to_push(|community, clone| {
+    let (community, mut alice) = with_something_to_push(|community, clone| {
         let hub = community.path("hub");
         // As nobody, whose repository it is not; for people who are not root the folder is made read-only besides.
         script(
@@ -85,10 +86,11 @@ fn permission_denied_at_the_far_end() {
     });
     let error = failed(&mut alice);
     assert!(matches!(error, RemoteError::Denied { .. }), "{error}");
-    fs::set_permissions(_community.path("hub"), fs::Permissions::from_mode(0o755)).unwrap();
-    fs::set_permissions(_community.path("hub/objects"), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(community.path("hub"), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(community.path("hub/objects"), fs::Permissions::from_mode(0o755)).unwrap();
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn a_full_disk_at_the_far_end() {
     let (_community, mut alice) = with_something_to_push(|community, clone| {
