@@ -30,10 +30,13 @@ use trustroot_core::predecessor::Predecessor;
 use trustroot_core::proposal::RECORD;
 use trustroot_core::replay::Next;
 use trustroot_core::review::Review;
-use trustroot_core::signature::Portable;
+use trustroot_core::sigfile::{SignatureFile, SignedRole, collect};
+use trustroot_core::signature::{Portable, Signed};
 use trustroot_core::text::Handle;
 use trustroot_core::time::Timestamp as Day;
+use trustroot_core::tree::{Entry, Tree};
 use trustroot_core::verify::report::Report;
+use trustroot_core::verify::trust_root::{History, Options, Past, verify_trust_root};
 use zeroize::Zeroizing;
 
 /// A genesis of `threshold` of `holders`, held.
@@ -201,6 +204,65 @@ fn an_abandoned_root_stays_in_sight_and_must_be_admitted() {
     let toml = stage.carried("renewal-again", "2026-06-02", |_| ());
     hold_plan(&mut stage, &toml, &[]);
     assert_eq!(rival(&stage.report()).iter().map(|(level, _)| *level).collect::<Vec<_>>(), [Level::Warning]);
+}
+
+/// What makes an abandoned payload dangerous: one more signature, given after the next root was published, in the record or on a
+/// file that is put into history.
+#[test]
+fn an_old_payload_that_is_completed_after_the_new_root_is_a_rival() {
+    let mut stage = begun(3, 2);
+    stage.follow(&stage.carried("renewal", "2026-06-01", |_| ()));
+    let stopped =
+        [instead("sign.bob.sign", "consent", interject()), instead("sign.bob.sign", "trouble", one("abandon"))];
+    assert_eq!(stage.hold(&stopped).ending(), Ending::Aborted);
+    let (dir, plan, proposal) = (stage.dir(), stage.plan.clone(), stage.ceremony().proposal.unwrap());
+    let toml = stage.carried("renewal-again", "2026-06-02", |_| ());
+    hold_plan(&mut stage, &toml, &[]);
+    assert!(stage.report().accepted());
+
+    // Bob is talked into it afterwards.
+    let payload = Payload::from_canonical(&proposal.root).unwrap();
+    let (old, _) = Review::of(proposal.root.clone(), proposal.targets).consent(Review::WORD, payload.digest()).unwrap();
+    let state = stage.ledger().state_dir().join("tokens");
+    let mut tokens = VirtualTokens::new(stage.seed, &state, &plan, Vec::new()).unwrap();
+    let bob = plan.holder(&handle("bob")).unwrap();
+    let (kind, serial, slot) = (bob.token.kind, bob.token.serial, bob.token.slot());
+    let mut token = tokens.open(&Wanted { holder: bob.handle.clone(), kind, serial, slot, pkcs11: None }).unwrap();
+    let SlotState::Occupied(key) = token.inspect().unwrap() else { panic!("the token has its key") };
+    let signature = token.sign_root(&old, &Pin::new(Zeroizing::new(stage::PIN.to_owned()))).unwrap();
+    let signed = Signed::check(&key, &payload, &signature, &Portable).unwrap();
+    let file = SignatureFile::new(SignedRole::Root, &signed, &signature);
+
+    let refusals = |tree: &Tree, past: &[Past]| {
+        let options = Options {
+            now: stage.ceremony().events.last().unwrap().event.time,
+            rehearsal: true,
+            strict: true,
+            anchor: None,
+            program: Some("trustroot 0.0.0"),
+            history: History::Whole(past),
+            differences: &[],
+        };
+        let report = verify_trust_root(tree, &options, &Portable);
+        let refused = report.findings.iter().filter(|finding| finding.level == Level::Refused);
+        refused.map(|finding| (finding.check, finding.what.line())).collect::<Vec<_>>()
+    };
+    let clean = stage.tree();
+    assert_eq!(refusals(&clean, &[]), []);
+    // In the record of the abandoned ceremony.
+    let mut tree = clean.clone();
+    tree.insert(format!("{dir}/{}", file.path()), Entry::File(file.to_canonical()));
+    let rival = refusals(&tree, &[]).into_iter().find(|(check, _)| *check == Check::RootRival);
+    assert!(rival.as_ref().is_some_and(|(_, what)| what.starts_with("2 holders signed another root 2")), "{rival:?}");
+    // As a file that some reference of git holds: it is as valid as the one in root/.
+    let keys = stage.ceremony().signing_keys().into_iter().cloned().collect::<Vec<_>>();
+    let keys: Vec<_> = keys.iter().collect();
+    let all = collect(&tree, &dir, SignedRole::Root, &payload, &keys, &Portable).valid;
+    let signatures = all.into_iter().map(|(key, signature)| (new_key_id(&key).unwrap(), signature));
+    let bytes = assemble(&payload, signatures.collect::<Vec<_>>());
+    let past = Past { path: "root/2.root.json".to_owned(), commit: "c".repeat(40), bytes };
+    let rival = refusals(&clean, &[past]).into_iter().find(|(check, _)| *check == Check::RootRival);
+    assert!(rival.as_ref().is_some_and(|(_, what)| what.starts_with("another validly signed root 2")), "{rival:?}");
 }
 
 #[test]
