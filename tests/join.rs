@@ -146,6 +146,19 @@ fn one_command_each_from_a_genesis_to_a_renewal() {
 }
 
 #[test]
+fn a_rehearsal_apart_goes_through_with_trouble() {
+    let places = Places::new();
+    let args = "rehearse --apart --auto --holders 3 --threshold 2 --seed apart --absent carol --fault bob:wrong-pin";
+    let said = places.types("", &format!("{args} --dir room"), 0);
+    says(&said, "--- at the machine of bob ---");
+    says(&said, "\nCarol Cedar does not come.\n");
+    says(&said, "Exception 1 of bob, 2026-01-05T");
+    says(&said, "It verifies.");
+    assert!(!places.path("room/carol").exists() && places.path("room/alice/.git").exists());
+    says(&places.types("", &format!("{args} --dir other --absent zoe"), 2), "hint: the holders are alice, bob, carol");
+}
+
+#[test]
 fn who_is_in_the_wrong_place_is_told_where_to_go() {
     let places = Places::new();
     let hub = places.path("hub.git").display().to_string();
@@ -159,11 +172,12 @@ fn who_is_in_the_wrong_place_is_told_where_to_go() {
     places.git(&["-C", "conductor", "remote", "add", "origin", &hub]);
     places.open("--holders 3 --threshold 2");
     let join = |who: &str| format!("join {hub} --dir clone {who} --auto");
-    says(&places.types("", &join("--as zoe"), 2), "hint: those who have: alice, bob, carol, peter, quinn");
+    says(&places.types("", &join("--as zoe"), 2), "hint: those who have: alice, bob, carol\n");
     says(&places.types("", &join("--as olga"), 2), "hint: the conductor's own machine: trustroot run");
     says(&places.types("", &join(""), 2), "hint: say it: trustroot -C ./clone join --as HANDLE");
-    // A witness has nothing to do yet, and is told who is awaited.
-    says(&places.types("", &join("--as quinn"), 0), "Nothing more is yours now.");
+    // A witness hears in the conductor's room, and has no branch.
+    says(&places.types("", &join("--as quinn"), 2), "error: quinn has no part in this ceremony");
     std::fs::write(places.path("there.bundle"), "").unwrap();
+    says(&places.types("", &join("--as bob"), 0), "done: Key ");
     says(&places.types("clone", "join --auto --bundle-out ../there.bundle", 2), "nothing is overwritten");
 }

@@ -55,6 +55,13 @@ fn handle(text: &str) -> Result<Handle, String> {
     Handle::new(text).map_err(|error| error.to_string())
 }
 
+impl Args {
+    /// For `who`, at a clone that is there.
+    pub(super) fn at(who: Handle, auto: bool) -> Self {
+        Self { who: Some(who), auto, ..Self::default() }
+    }
+}
+
 /// Whether somebody joined a ceremony from the clone of this state folder.
 pub(super) fn is_seat(state: &Path) -> bool {
     state.join(SEAT).exists()
@@ -160,12 +167,11 @@ fn settings(ledger: &GitLedger, plan: &Plan, args: &Args) -> Result<Option<Rehea
     Ok(Some(fresh))
 }
 
-/// Everybody who may sit at a machine of their own: holders, those who sign with an old key, and who hears them.
-fn people(plan: &Plan) -> Vec<&Handle> {
+/// Everybody who may sit at a machine of their own: holders, and those who sign with an old key.
+pub(super) fn people(plan: &Plan) -> Vec<&Handle> {
     let old = plan.leaving.iter().filter(|leaving| leaving.signs).map(|leaving| &leaving.handle);
-    let seats = [&plan.seats.scribe].into_iter().chain(&plan.seats.witnesses);
     let mut all: Vec<&Handle> = Vec::new();
-    for handle in plan.holders.iter().map(|holder| &holder.handle).chain(old).chain(seats) {
+    for handle in plan.holders.iter().map(|holder| &holder.handle).chain(old) {
         if !all.contains(&handle) && *handle != plan.seats.conductor {
             all.push(handle);
         }

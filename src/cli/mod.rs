@@ -13,6 +13,7 @@ mod kit;
 mod plan;
 mod rehearsal;
 mod rehearse;
+mod rehearse_apart;
 mod room;
 mod run;
 mod status;

@@ -15,11 +15,13 @@ use trustroot_core::time::Timestamp;
 use super::failure::{Failure, Kind};
 use super::plan::{Continued, carried, findings};
 use super::rehearsal::{PIN, Rehearsal};
+use super::rehearse_apart::Apart;
 use super::{ceremony, clock, room, run, verify};
 use crate::conduct::Ending;
 use crate::ledger::{GitLedger, Identity};
 use crate::seams::{Audience, Ledger as _, LedgerError};
 use crate::token::Fault;
+use crate::ui::rehearsed::Deviation;
 use crate::ui::{Recorder, Rehearsed, Terminal, report};
 
 /// The day of a seeded rehearsal, so that its bytes are the same each time.
@@ -61,6 +63,16 @@ pub(super) struct Args {
     /// May be given several times, for a chain of ceremonies.
     #[arg(long, value_name = "KIND", value_parser = ["genesis", "renew", "rotate", "recover"])]
     kind: Vec<String>,
+    /// Each holder sits at a machine of their own: a clone for each in the folder, and a bare repository between them.
+    #[arg(long)]
+    apart: bool,
+    /// This holder never comes, and the others go on. May be given several times.
+    #[arg(long, value_name = "HOLDER", value_parser = handle, requires_all = ["apart", "auto"])]
+    absent: Vec<Handle>,
+}
+
+fn handle(text: &str) -> Result<Handle, String> {
+    Handle::new(text).map_err(|error| error.to_string())
 }
 
 /// Runs the verb.
@@ -83,6 +95,8 @@ pub(super) fn run(here: &Path, args: &Args) -> Result<(), Failure> {
         Some(dir) => here.join(dir),
         None => free_folder(here)?,
     };
+    let apart = args.apart.then(|| Apart::new(&dir, &args.absent));
+    let dir = apart.as_ref().map_or(dir, Apart::conductor);
     let shown = escape(&dir.display().to_string());
 
     let (mut ledger, record, settings) = match resume(&dir, &shown, args, &settings)? {
@@ -91,6 +105,9 @@ pub(super) fn run(here: &Path, args: &Args) -> Result<(), Failure> {
     };
     let chain = settings.kinds.clone();
     let plan = ceremony::read(&ledger.head()?.tree, &record)?.record.plan;
+    if let Some(apart) = &apart {
+        apart.hub(&ledger, &plan)?;
+    }
     let (must, holders) = (plan.root.threshold, plan.holders.len());
     report::people(&format!("A rehearsal in {shown}: {must} of {holders} holders sign, with virtual tokens."));
     // What comes before the first of the chain is not what is practised; it goes by itself.
@@ -99,7 +116,13 @@ pub(super) fn run(here: &Path, args: &Args) -> Result<(), Failure> {
     loop {
         let plan = ceremony::read(&ledger.head()?.tree, &record)?.record.plan;
         let by_itself = args.auto || done == 0 && !chain.is_empty();
-        let ending = one(&dir, &mut ledger, &record, &plan, &settings, by_itself)?;
+        if !by_itself {
+            say_how(&dir, &plan);
+        }
+        let ending = match &apart {
+            Some(apart) => apart.hold(&mut ledger, &record, &plan, &settings, by_itself)?,
+            None => one(&dir, &mut ledger, &record, &plan, &settings, by_itself, Vec::new())?,
+        };
         let next = chain.get(done).filter(|_| ending == Ending::Closed);
         let Some(kind) = next else {
             return run::ended(ledger, &dir, &record, ending, Some(&settings));
@@ -109,23 +132,35 @@ pub(super) fn run(here: &Path, args: &Args) -> Result<(), Failure> {
     }
 }
 
-/// Holds one ceremony of the rehearsal.
-fn one(
+/// Holds one ceremony of the rehearsal, or goes on with it; what answers by itself deviates as told.
+pub(super) fn one(
     dir: &Path,
     ledger: &mut GitLedger,
     record: &str,
     plan: &Plan,
     settings: &Rehearsal,
     by_itself: bool,
+    deviations: Vec<Deviation>,
 ) -> Result<Ending, Failure> {
     if by_itself {
-        let mut audience = Recorder::new(Rehearsed::new(PIN).watched(report::watchers()));
+        let rehearsed = Rehearsed::new(PIN).deviating(deviations);
+        let mut audience = Recorder::new(rehearsed.watched(report::watchers()));
         let ending = conduct(dir, ledger, record, plan, settings, &mut audience);
         if ending.is_ok() {
             run::say_stops(&audience.transcript(), plan);
         }
         return ending;
     }
+    let mut audience = Recorder::new(Terminal::new()?);
+    let ending = conduct(dir, ledger, record, plan, settings, &mut audience);
+    if ending.is_ok() {
+        run::say_stops(&audience.transcript(), plan);
+    }
+    ending
+}
+
+/// Says how a rehearsal by hand goes.
+fn say_how(dir: &Path, plan: &Plan) {
     report::people(&format!(
         "You play everybody. Each question begins with the [handle] of the person whose turn it is.\n\
          Choose a PIN for each virtual token, and remember it: you are asked again when its holder signs.\n\
@@ -135,12 +170,6 @@ fn one(
     if plan.follows.is_some() {
         report::people(&format!("The tokens of the genesis have the PIN \"{PIN}\"."));
     }
-    let mut audience = Recorder::new(Terminal::new()?);
-    let ending = conduct(dir, ledger, record, plan, settings, &mut audience);
-    if ending.is_ok() {
-        run::say_stops(&audience.transcript(), plan);
-    }
-    ending
 }
 
 /// Opens the next ceremony of a chain, `number` from 1.

@@ -109,10 +109,15 @@ fn next_words(ceremony: &Ceremony) -> String {
 pub(super) fn awaited_lines(ceremony: &Ceremony, branches: &[Branch]) -> Vec<String> {
     let line = |one: Awaited| {
         let token = one.serial.map_or_else(String::new, |serial| format!(", with token {serial}"));
-        let heard = ceremony.holders.get(&one.who).map_or(0, |state| state.heard.len());
         match one.step {
             Step::Vouch(holder) => {
-                format!("  others, for the words of the key of {holder} (heard by {heard} of {HEARERS})")
+                let others = ceremony.awaited_to_hear(&holder).iter().map(ToString::to_string).collect::<Vec<_>>();
+                let heard = ceremony.holders.get(&holder).map_or(0, |state| state.heard.len());
+                let others = if others.is_empty() { vec!["those in the room".to_owned()] } else { others };
+                format!(
+                    "  {}, for the words of the key of {holder} (heard by {heard} of {HEARERS})",
+                    others.join(" and ")
+                )
             }
             step => {
                 let arrived = branches.iter().any(|branch| branch.adds(&step.id()));

@@ -9,7 +9,7 @@
 
 use trustroot_core::check::{Finding, Level};
 use trustroot_core::page::{Block, Page, Text};
-use trustroot_core::seat::{Awaited, HEARERS};
+use trustroot_core::seat::Awaited;
 use trustroot_core::step::Step;
 use trustroot_core::text::Handle;
 use trustroot_core::tree::Entry;
@@ -17,7 +17,7 @@ use trustroot_core::verify::proofs;
 
 use super::trouble::choice;
 use super::{Conductor, Halt, Leave, Stand};
-use crate::seams::{Answer, Caught, Choice, Form, Look, Offered, PushOutcome, Pushed, Question, Tone};
+use crate::seams::{Answer, Caught, Choice, Form, Look, Offered, PushOutcome, Pushed, Question, RemoteError, Tone};
 
 /// How it goes on where holders sit elsewhere.
 pub(super) enum Onward {
@@ -38,8 +38,8 @@ impl Conductor<'_> {
         }
         let conductor = &stand.ceremony.plan.seats.conductor;
         let ready = |one: &&Awaited| match &one.step {
-            // Enough heard it elsewhere: nobody has to be asked.
-            Step::Vouch(holder) if heard(stand, holder) >= HEARERS => true,
+            // Enough heard it elsewhere, or nobody is there who could: the rest is for those in this room.
+            Step::Vouch(holder) if stand.ceremony.awaited_to_hear(holder).is_empty() => true,
             Step::Vouch(_) => self.hearing.contains(&one.who),
             _ => one.who == *conductor || self.here.contains(&one.who),
         };
@@ -131,7 +131,7 @@ impl Conductor<'_> {
                 self.say(Tone::Done, format!("Somebody had pushed to {remote}; that was taken in, and pushed."))
             }
             Err(error) => {
-                self.say(Tone::Trouble, format!("Not pushed: {error}."))?;
+                self.say(Tone::Trouble, format!("Not pushed: {}.", sentence(error)))?;
                 self.say(Tone::Hint, format!("{}.", error.hint()))
             }
         }
@@ -139,7 +139,7 @@ impl Conductor<'_> {
 
     fn say_failed(&mut self, look: &Look, sources: &[String]) -> Result<(), Leave> {
         for (source, error) in &look.failed {
-            self.say(Tone::Trouble, format!("Nothing was fetched from {source}: {error}."))?;
+            self.say(Tone::Trouble, format!("Nothing was fetched from {source}: {}.", sentence(error)))?;
             self.say(Tone::Hint, format!("{}.", error.hint()))?;
         }
         for finding in &look.findings {
@@ -188,14 +188,14 @@ impl Conductor<'_> {
         match self.ask(stand, &asked)? {
             Answer::One(key) if key == "here" => {
                 let who = self.who(stand, first, awaited, "at-this-machine", "Who is at this machine")?;
-                for one in awaited.iter().filter(|one| who.contains(&one.who)) {
+                for one in awaited.iter().filter(|one| who.as_ref() == Some(&one.who)) {
                     let at = if matches!(one.step, Step::Vouch(_)) { &mut self.hearing } else { &mut self.here };
                     at.insert(one.who.clone());
                 }
             }
             Answer::One(key) if key == "without" => {
                 let who = self.who(stand, first, awaited, "go-on-without", "Without whom")?;
-                self.go_on_without(awaited, &who)?;
+                self.go_on_without(awaited, who.as_ref())?;
             }
             Answer::One(key) if key == "pause" => return Ok(Onward::Leave),
             _ => {}
@@ -203,7 +203,7 @@ impl Conductor<'_> {
         Ok(Onward::Again)
     }
 
-    /// Who of those awaited; nobody is an answer too.
+    /// Which of those awaited; nothing if it was nobody after all.
     fn who(
         &mut self,
         stand: &Stand,
@@ -211,30 +211,32 @@ impl Conductor<'_> {
         awaited: &[Awaited],
         name: &'static str,
         prompt: &'static str,
-    ) -> Result<Vec<Handle>, Leave> {
-        let mut handles: Vec<&Handle> = Vec::new();
+    ) -> Result<Option<Handle>, Leave> {
+        let name_of = |one: &Awaited| Text::foreign(stand.ceremony.plan.name_of(&one.who));
+        let mut choices: Vec<Choice> = Vec::new();
         for one in awaited {
-            if !handles.contains(&&one.who) {
-                handles.push(&one.who);
+            if choices.iter().all(|choice| choice.key != one.who.as_str()) {
+                choices.push(Choice { key: one.who.to_string(), label: name_of(one) });
             }
         }
-        let choices = handles.iter().map(|handle| Choice { key: handle.to_string(), label: Text::default() });
+        // A handle cannot begin with a sign.
+        choices.push(choice("-", "nobody; back"));
         let question = Question {
             step: step.id(),
             act: step.act(),
             name,
             who: stand.ceremony.plan.seats.conductor.clone(),
             prompt: prompt.into(),
-            form: Form::Several(choices.collect()),
+            form: Form::One(choices),
             affirms: None,
         };
-        let Answer::Several(keys) = self.ask(stand, &question)? else { return Ok(Vec::new()) };
-        Ok(handles.into_iter().filter(|handle| keys.contains(handle.as_str())).cloned().collect())
+        let Answer::One(key) = self.ask(stand, &question)? else { return Ok(None) };
+        Ok(awaited.iter().map(|one| &one.who).find(|who| who.as_str() == key).cloned())
     }
 
-    /// Goes on without these holders; without those who would hear a key, where that is awaited.
-    fn go_on_without(&mut self, awaited: &[Awaited], who: &[Handle]) -> Result<(), Leave> {
-        for one in awaited.iter().filter(|one| who.contains(&one.who)) {
+    /// Goes on without this holder; without those who would hear the holder's key, where that is awaited.
+    fn go_on_without(&mut self, awaited: &[Awaited], who: Option<&Handle>) -> Result<(), Leave> {
+        for one in awaited.iter().filter(|one| who == Some(&one.who)) {
             let stand = self.stand()?;
             match &one.step {
                 Step::Vouch(holder) => self.vouched(&one.step, &stand, holder)?,
@@ -257,9 +259,9 @@ impl Conductor<'_> {
     }
 }
 
-/// How many heard the key of this holder at machines of their own.
-fn heard(stand: &Stand, holder: &Handle) -> usize {
-    stand.ceremony.holders.get(holder).map_or(0, |state| state.heard.len())
+/// What went wrong, without the full stop that another program may have put there.
+fn sentence(error: &RemoteError) -> String {
+    error.to_string().trim_end_matches('.').to_owned()
 }
 
 /// Who is awaited, for what, and with which token.
@@ -268,7 +270,10 @@ fn page(stand: &Stand, awaited: &[Awaited]) -> Page {
     let seats = &ceremony.plan.seats;
     let row = |one: &Awaited| {
         let what = match &one.step {
-            Step::Vouch(holder) => format!("heard by {} of {HEARERS}", heard(stand, holder)),
+            Step::Vouch(holder) => {
+                let others = ceremony.awaited_to_hear(holder).iter().map(ToString::to_string).collect::<Vec<_>>();
+                format!("to be heard by {}", others.join(", "))
+            }
             step => step.id().to_string(),
         };
         let token = one.serial.map_or_else(|| "not known before".to_owned(), |serial| serial.to_string());

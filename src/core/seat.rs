@@ -112,25 +112,24 @@ impl Ceremony {
         keys.map(|(handle, _)| handle).filter(move |handle| self.hearers(handle).contains(&who))
     }
 
+    /// Who is still awaited for the words of this holder's key.
+    pub fn awaited_to_hear(&self, holder: &Handle) -> Vec<&Handle> {
+        let heard = self.holders.get(holder).map(|state| &state.heard);
+        let missing = HEARERS.saturating_sub(heard.map_or(0, BTreeSet::len));
+        let others = self.hearers(holder).into_iter();
+        others.filter(|other| heard.is_none_or(|heard| !heard.contains(*other))).take(missing).collect()
+    }
+
     /// Who is asked, at machines of their own, for the words of this holder's key: the next holders in the order of the plan,
     /// round and round, so that everybody is asked for as few as possible; those who are late with their own key after the
-    /// others, and then scribe and witnesses.
+    /// others. Only holders have branches; scribe and witnesses hear a key in the conductor's room.
     fn hearers(&self, holder: &Handle) -> Vec<&Handle> {
         let holders: Vec<&Handle> = self.taking_part().map(|(handle, _)| handle).collect();
         let place = holders.iter().position(|other| *other == holder).unwrap_or(0);
-        let seats = &self.plan.seats;
         let round = || holders.iter().copied().cycle().skip(place + 1).take(holders.len().saturating_sub(1));
         let has_key = |handle: &&Handle| self.holders.get(*handle).is_some_and(|state| state.key.is_some());
         let round = round().filter(has_key).chain(round().filter(|handle| !has_key(handle)));
-        let others = core::iter::once(&seats.scribe).chain(&seats.witnesses).filter(|other| self.is_present(other));
-        let mut hearers: Vec<&Handle> = Vec::new();
-        for other in round.chain(others) {
-            let new = other != holder && *other != seats.conductor && !hearers.contains(&other);
-            if new && hearers.len() < HEARERS {
-                hearers.push(other);
-            }
-        }
-        hearers
+        round.filter(|other| **other != self.plan.seats.conductor).take(HEARERS).collect()
     }
 }
 

@@ -28,7 +28,7 @@ mod worktree;
 
 pub use git::{GITATTRIBUTES, GitLedger, Identity};
 pub use read::{Change, Difference, Past, Reading, read_all, read_dir};
-pub use remote::clone;
+pub use remote::{bare, clone};
 
 use std::path::Path;
 

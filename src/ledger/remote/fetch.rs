@@ -154,3 +154,31 @@ impl GitLedger {
         Ok(found)
     }
 }
+
+/// Makes a bare repository at `path`, with the empty branch `main`, for people on one machine to meet at.
+///
+/// # Errors
+/// [`LedgerError::Io`] if there is a repository already.
+pub fn bare(path: &Path) -> Result<(), LedgerError> {
+    let mut options = git2::RepositoryInitOptions::new();
+    options.bare(true).no_reinit(true).mkpath(true).external_template(false).initial_head("main");
+    git2::Repository::init_opts(path, &options).map_err(|error| io(path, error.message()))?;
+    Ok(())
+}
+
+impl GitLedger {
+    /// Names the repository at `path` as a remote, unless there is one of that name.
+    ///
+    /// # Errors
+    /// The configuration cannot be written.
+    pub fn add_remote(&self, name: &str, path: &Path) -> Result<(), LedgerError> {
+        let git = |error: git2::Error| self.reading.git(&error);
+        // Opened anew: with our own settings laid over it, the repository's configuration would not be the one written to.
+        let repo = git2::Repository::open(self.reading.path()).map_err(git)?;
+        if repo.find_remote(name).is_ok() {
+            return Ok(());
+        }
+        let url = path.to_str().ok_or_else(|| io(path, "its path is not UTF-8"))?;
+        repo.remote(name, url).map(drop).map_err(git)
+    }
+}

@@ -28,7 +28,7 @@ use super::git::GitLedger;
 use super::{FETCHED, shown};
 use crate::seams::{Caught, Head, Ledger as _, LedgerError, Look, Pushed, Remote, RemoteError, Seat};
 
-pub use fetch::clone;
+pub use fetch::{bare, clone};
 
 /// What a round of fetching could not read or take.
 #[derive(Debug, Default)]
