@@ -185,3 +185,17 @@ fn evidence_names_tests_that_are_there() {
         }
     }
 }
+
+#[test]
+fn each_failure_that_is_told_has_its_source_its_device_and_its_test() {
+    let text = read(&Path::new(TOP).join("docs/how-ceremonies-went-wrong.md"));
+    let failures: Vec<&str> = text.split("\n\n").filter(|paragraph| paragraph.starts_with("**")).collect();
+    assert!(failures.len() >= 25, "{}", failures.len());
+    for failure in failures {
+        let title = failure.lines().next().unwrap();
+        assert!(failure.contains("*Source:"), "no source: {title}");
+        let (_, device) = failure.split_once("Here:").unwrap_or_else(|| panic!("no device: {title}"));
+        let names = device.split('`').skip(1).step_by(2).filter(|name| name.matches('_').count() >= 2);
+        assert!(names.count() > 0, "no test: {title}");
+    }
+}
