@@ -315,8 +315,11 @@ impl Reading {
         let Some(path) = self.repo.workdir() else {
             return Err(self.io("the repository is bare: it has no working tree"));
         };
-        let modes = self.repo.config().and_then(|config| config.get_bool("core.filemode")).unwrap_or(true);
-        Worktree::open(path, modes)
+        // A prepared clone may say that modes mean nothing here. Where a file of git's own is not executable, they do.
+        let said = self.repo.config().and_then(|config| config.get_bool("core.filemode")).unwrap_or(true);
+        let own = std::fs::metadata(self.repo.path().join("HEAD"));
+        let told = own.is_ok_and(|own| std::os::unix::fs::PermissionsExt::mode(&own.permissions()) & 0o111 == 0);
+        Worktree::open(path, said || told)
     }
 
     /// The commit that is checked out; nothing before the first.
