@@ -92,7 +92,7 @@ fn a_process_that_is_killed_anywhere_loses_nothing() {
     let mut steps = 1;
     for round in 0..24_u64 {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "a_process_that_is_killed_anywhere_loses_nothing"])
+            .args(["--exact", "dirt::a_process_that_is_killed_anywhere_loses_nothing"])
             .env(CHILD, place.repo())
             .stdout(std::process::Stdio::null())
             .spawn()
