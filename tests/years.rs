@@ -260,7 +260,7 @@ fn an_old_payload_that_is_completed_after_the_new_root_is_a_rival() {
     let all = collect(&tree, &dir, SignedRole::Root, &payload, &keys, &Portable).valid;
     let signatures = all.into_iter().map(|(key, signature)| (new_key_id(&key).unwrap(), signature));
     let bytes = assemble(&payload, signatures.collect::<Vec<_>>());
-    let past = Past { path: "root/2.root.json".to_owned(), commit: "c".repeat(40), bytes };
+    let past = Past { path: "root/2.root.json".to_owned(), commit: "c".repeat(40), behind: false, bytes };
     let rival = refusals(&clean, &[past]).into_iter().find(|(check, _)| *check == Check::RootRival);
     assert!(rival.as_ref().is_some_and(|(_, what)| what.starts_with("another validly signed root 2")), "{rival:?}");
 }
