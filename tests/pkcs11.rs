@@ -175,6 +175,40 @@ fn a_wrong_pin_is_told_and_another_token_is_not_taken() {
 }
 
 #[test]
+fn tokens_are_listed_and_inspected_without_a_pin() {
+    with_tokens("tokens_are_listed_and_inspected_without_a_pin", &["one", "two"], |_| {
+        let wanted = wanted("one", KeyKind::EcdsaP256);
+        let key = generated(Pkcs11Tokens::new().open(&wanted).unwrap().as_mut());
+        let run = |args: &[&str]| {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_trustroot"));
+            command.arg("token").args(args).args(["--module", module()]).output().unwrap()
+        };
+        let text = |args: &[&str]| {
+            let output = run(args);
+            assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+            String::from_utf8(output.stdout).unwrap()
+        };
+        let json = |args: &[&str]| -> serde_json::Value { serde_json::from_str(&text(args)).unwrap() };
+        let listed = text(&["list"]);
+        assert!(listed.contains("PKCS#11 token \"one\"") && listed.contains("PKCS#11 token \"two\""), "{listed}");
+        assert_eq!(json(&["list", "--json"])["tokens"].as_array().unwrap().len(), 2);
+        let inspected = text(&["inspect", "--label", "one"]);
+        let fingerprint = key.fingerprint().to_string();
+        assert!(inspected.contains(&fingerprint) && inspected.contains("not attested"), "{inspected}");
+        assert!(!inspected.contains("\"two\""), "{inspected}");
+        let all = json(&["inspect", "--json"]);
+        let tokens = all["tokens"].as_array().unwrap();
+        let of = |label: &str| tokens.iter().find(|token| token["label"] == label).unwrap();
+        assert_eq!(of("one")["keys"][0]["fingerprint"], fingerprint);
+        assert_eq!((&of("two")["keys"], &of("two")["tries"]), (&serde_json::json!([]), &of("one")["tries"]));
+        let none = run(&["inspect", "--label", "three"]);
+        let said = String::from_utf8(none.stderr).unwrap();
+        assert_eq!(none.status.code(), Some(3), "{said}");
+        assert!(said.contains("no such token is there") && said.contains("hint: "), "{said}");
+    });
+}
+
+#[test]
 fn an_online_key_signs_behind_its_pin() {
     with_tokens("an_online_key_signs_behind_its_pin", &["online"], |_| {
         let mut tokens = Pkcs11Tokens::new();

@@ -9,6 +9,10 @@
 
 #[path = "support/middleware.rs"]
 mod middleware;
+#[path = "support/pane.rs"]
+mod pane;
+#[path = "support/person.rs"]
+mod person;
 #[path = "support/stage.rs"]
 mod stage;
 
@@ -18,6 +22,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use middleware::{Card, Desk, tell, until};
+use person::Person;
 use stage::{PIN, Stage, at, one, pin};
 use trustroot::conduct::Ending;
 use trustroot::seams::{NewSecrets, Pin, SlotState, Token, TokenError, Tokens, Wanted};
@@ -200,6 +205,11 @@ fn plan(text: String) -> String {
 
 /// One test, because there is one pcscd in a namespace.
 #[test]
+fn trouble_at_tokens_costs_nobody_a_key() {
+    everything_goes_wrong_once_and_the_root_is_made();
+    killed_between_the_key_and_its_record();
+}
+
 fn everything_goes_wrong_once_and_the_root_is_made() {
     let hand = Hand { desk: Desk::new(2), cards: BTreeMap::new(), opened: BTreeMap::new(), moving: None };
     HAND.set(Some(hand));
@@ -282,4 +292,52 @@ fn said_in_order(text: &str) {
     }
     assert_eq!(lines.next(), None);
     assert!(text.contains("note: Exception 14 is in the record."), "{text}");
+}
+
+/// The program itself, at a terminal, killed when the token has made the key and before the host heard of it.
+fn killed_between_the_key_and_its_record() {
+    let desk = Desk::new(2);
+    let card = desk.put(0, ALICE, "5.7.4", &[]);
+    let folder = tempfile::tempdir().unwrap();
+    let day = folder.path().join("day");
+    std::fs::create_dir(&day).unwrap();
+    let size = (100, 50);
+    let mut person = Person::at_shell("killed", size, &[], |asked| match asked.text.contains("PUK") {
+        true => "9uk-9uk9".to_owned(),
+        false => PIN.to_owned(),
+    });
+    person.run(&format!("cd {} && git init -q && git config user.name O && git config user.email o@o", day.display()));
+    person.run("openssl genpkey -algorithm ed25519 -out ../online.pem");
+    person.run("trustroot plan new plan.toml --rehearsal --holders 1 --threshold 1 --day $(date -u +%F)");
+    let text = std::fs::read_to_string(day.join("plan.toml")).unwrap();
+    std::fs::write(day.join("plan.toml"), plan(text)).unwrap();
+    person.enter("trustroot run plan.toml --online-key online=../online.pem");
+    person.go_to("keys.alice.generate", "Generate the key");
+    assert_eq!(card.tell("fault hold-after 47"), "ok");
+    person.enter("generate");
+    until("the key is made", || card.tell("held") == "true");
+    let shell = String::from_utf8(person.pane.tmux(&["display-message", "-p", "#{pane_pid}"]).stdout).unwrap();
+    let shell = shell.trim();
+    let program = std::fs::read_to_string(format!("/proc/{shell}/task/{shell}/children")).unwrap();
+    person.answered = person::prompts(&person.pane.screen());
+    assert!(std::process::Command::new("kill").args(["-KILL", program.trim()]).status().unwrap().success());
+    let screen = person.stands();
+    assert!(screen.trim_end().ends_with("exit=137 $"), "{screen}");
+    assert_eq!(card.tell("let-go"), "ok");
+    // It was killed with the echo off.
+    person.enter("stty sane; echo");
+    let Ok(SlotState::Occupied(made)) = token(ALICE).inspect() else { panic!("no key was made") };
+
+    // The next start takes the key that is there, by its attestation, and asks for no other.
+    person.enter("trustroot run --online-key online=../online.pem");
+    let screen = person.go_to_the_end();
+    assert!(screen.trim_end().ends_with("exit=0 $") && screen.contains("\nIt verifies."), "{screen}");
+    assert!(screen.contains(&format!("done: Key {}: attested by the token", made.fingerprint())), "{screen}");
+    assert_eq!(screen.matches("Generate the key on this token").count(), 1, "{screen}");
+    assert_eq!(card.tell("tries"), "3 3");
+    let mut log = std::process::Command::new("git");
+    let log = log.arg("-C").arg(&day).args(["log", "--name-only", "--format="]).output().unwrap();
+    let log = String::from_utf8(log.stdout).unwrap();
+    // The intent and the deed, once each.
+    assert_eq!(log.lines().filter(|line| line.contains("-keys.alice.generate-")).count(), 2, "{log}");
 }

@@ -42,6 +42,27 @@ impl Pkcs11Tokens {
     }
 }
 
+/// A public key of a token: its id in hexadecimal, its label, and the key.
+pub type PublicObject = (String, String, PublicKey);
+
+/// What a module shows of one token and of the keys in it, without a PIN.
+pub struct Inspected {
+    /// The token.
+    pub shown: Shown,
+    /// The public keys that are seen.
+    pub keys: Vec<PublicObject>,
+}
+
+impl Pkcs11Tokens {
+    /// Always an error.
+    ///
+    /// # Errors
+    /// That this build has no PKCS#11.
+    pub fn inspect(&mut self, _: &str) -> Result<Vec<Result<Inspected, TokenError>>, TokenError> {
+        Err(absent())
+    }
+}
+
 impl Tokens for Pkcs11Tokens {
     fn open(&mut self, _: &Wanted) -> Result<Box<dyn Token>, TokenError> {
         Err(absent())

@@ -30,7 +30,7 @@ enum What {
     /// List every reader, the YubiKey in it, or why none answers and what to do; or the tokens of PKCS#11 modules.
     List(List),
     /// Show what a token says of itself, without spending a try.
-    Inspect(One),
+    Inspect(Inspect),
     /// Replace the factory PIN, PUK and management key, and on request generate a key in slot 9c.
     Provision(Provision),
     /// Write public key and attestation of slot 9c, verified, into DIR/SERIAL/.
@@ -64,6 +64,19 @@ struct One {
     /// Report as JSON.
     #[arg(long)]
     json: bool,
+}
+
+#[derive(clap::Args)]
+struct Inspect {
+    #[command(flatten)]
+    one: One,
+    /// Inspect the tokens of this PKCS#11 module instead: its library by absolute path, or its name in p11-kit's
+    /// configuration. No PIN is asked for, so only public keys are seen.
+    #[arg(long, value_name = "MODULE", conflicts_with = "serial")]
+    module: Option<String>,
+    /// Only the token with this label.
+    #[arg(long, value_name = "LABEL", requires = "module")]
+    label: Option<String>,
 }
 
 #[derive(clap::Args)]
@@ -105,8 +118,11 @@ pub(super) fn run(here: &Path, args: &Args) -> Result<(), Failure> {
         What::List(args) if !args.module.is_empty() => modules::list(&args.module, args.json),
         #[cfg(feature = "piv")]
         What::List(args) => show::list(args.json),
+        What::Inspect(Inspect { one, module: Some(module), label }) => {
+            modules::inspect(module, label.as_deref(), one.json)
+        }
         #[cfg(feature = "piv")]
-        What::Inspect(args) => show::inspect(args.serial, args.json),
+        What::Inspect(args) => show::inspect(args.one.serial, args.one.json),
         #[cfg(feature = "piv")]
         What::Provision(args) => enrol::provision(args),
         #[cfg(feature = "piv")]

@@ -111,6 +111,30 @@ impl Session<'_> {
         }
     }
 
+    /// Every public key that is seen and understood, with its id in hexadecimal and its label.
+    pub(super) fn public_objects(&self) -> Result<Vec<(String, String, PublicKey)>, TokenError> {
+        let mut found = Vec::new();
+        for object in self.find(&[Attribute::Class(ObjectClass::PUBLIC_KEY)])? {
+            let Ok(Some(key)) = self.public_of(object) else { continue };
+            let (id, label) = self.named(object)?;
+            found.push((id, label, key));
+        }
+        Ok(found)
+    }
+
+    /// Id in hexadecimal, and label, of an object.
+    fn named(&self, object: ObjectHandle) -> Result<(String, String), TokenError> {
+        let (mut id, mut label) = (String::new(), String::new());
+        for attribute in self.read(object, &[AttributeType::Id, AttributeType::Label])? {
+            match attribute {
+                Attribute::Id(value) => id = value.iter().map(|byte| format!("{byte:02x}")).collect(),
+                Attribute::Label(value) => label = String::from_utf8_lossy(&value).into_owned(),
+                _ => {}
+            }
+        }
+        Ok((id, label))
+    }
+
     fn public_of(&self, object: ObjectHandle) -> Result<Option<PublicKey>, TokenError> {
         let wanted = [
             AttributeType::KeyType,
@@ -186,14 +210,7 @@ impl Session<'_> {
             });
             attributes.extend(value.map(|value| (name, value)));
         }
-        let (mut id, mut label) = (String::new(), String::new());
-        for attribute in self.read(private, &[AttributeType::Id, AttributeType::Label])? {
-            match attribute {
-                Attribute::Id(value) => id = value.iter().map(|byte| format!("{byte:02x}")).collect(),
-                Attribute::Label(value) => label = String::from_utf8_lossy(&value).into_owned(),
-                _ => {}
-            }
-        }
+        let (id, label) = self.named(private)?;
         Ok((public, ClaimedKey { id, label, attributes }))
     }
 

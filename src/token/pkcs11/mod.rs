@@ -78,6 +78,35 @@ impl Pkcs11Tokens {
     }
 }
 
+/// A public key of a token: its id in hexadecimal, its label, and the key.
+pub type PublicObject = (String, String, PublicKey);
+
+/// What a module shows of one token and of the keys in it, without a PIN.
+pub struct Inspected {
+    /// The token.
+    pub shown: Shown,
+    /// The public keys that are seen.
+    pub keys: Vec<PublicObject>,
+}
+
+impl Pkcs11Tokens {
+    /// As [`Self::list`], with the public keys that each token shows without a PIN and that are of a kind that is
+    /// understood.
+    ///
+    /// # Errors
+    /// As [`Self::list`].
+    pub fn inspect(&mut self, module: &str) -> Result<Vec<Result<Inspected, TokenError>>, TokenError> {
+        let slots = self.module(module)?.slots()?;
+        let look = |slot: Result<Slot, TokenError>| {
+            let slot = slot?;
+            let shown = Shown { facts: slot.facts()?, state: slot.state()? };
+            let keys = slot.open(false)?.public_objects()?;
+            Ok(Inspected { shown, keys })
+        };
+        Ok(slots.into_iter().map(look).collect())
+    }
+}
+
 impl Tokens for Pkcs11Tokens {
     fn open(&mut self, wanted: &Wanted) -> Result<Box<dyn Token>, TokenError> {
         let Some(behind) = wanted.pkcs11.as_ref().filter(|_| wanted.kind == TokenKind::Pkcs11) else {
