@@ -9,6 +9,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use trustroot_core::attestation::anchor::{certificate_from_pem, vendors};
 use trustroot_core::digest::Digest;
+use trustroot_core::event::{Act, Event};
+use trustroot_core::text::Handle;
 use trustroot_core::words;
 
 fn main() {
@@ -74,6 +76,17 @@ fn main() {
         let uri = format!("pkcs11:token=My%20HSM;serial=0a1b;id=%01%aF;type=private?{query}");
         seed("pkcs11_uri", name, uri.as_bytes());
     }
+    let id = "0123456789abcdef0123456789abcdef01234567";
+    let head = format!("# v3 git bundle\n@object-format=sha1\n-{id} before\n{id} HEAD\n{id} refs/heads/trustroot/x/a\n\n");
+    seed("bundle", "third", &[head.as_bytes(), b"PACK\0\0\0\x02\0\0\0\x01"].concat());
+    for (name, address) in [
+        ("https", "https://bob:hunter2@example.org:8443/a.git"),
+        ("ssh", "ssh://git@[::1]:22/~/a"),
+        ("scp", "git@example.org:team/a.git"),
+        ("said", "fatal: unable to access 'https://bob:a/b@example.org/x/': bob:c@example.org:x"),
+    ] {
+        seed("address", name, address.as_bytes());
+    }
     seed("text", "foreign", "Zoë \\ \u{1b}[2J \u{202e} \u{1d173}".as_bytes());
 
     // Without the pages, which are made from it and long.
@@ -89,7 +102,36 @@ fn main() {
         record.extend([shown.as_bytes(), b"\n", bytes, b"\0"].concat());
     }
     seed("record", "whole", &record);
+    seed("branch", "a-key", &branch(&all, &events));
     seed("trust_root", "whole", &record);
+}
+
+/// The opening, and then alice's token and key as alice wrote them down on a branch.
+fn branch(all: &[(String, Vec<u8>)], events: &[&Vec<u8>]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut put = |path: &str, content: &[u8]| bytes.extend([path.as_bytes(), b"\n", content, b"\0"].concat());
+    for (path, content) in all.iter().filter(|(path, _)| path.ends_with("/plan.json")) {
+        put(path, content);
+    }
+    let read: Vec<Event> = events.iter().map(|event| Event::from_bytes(event).expect("an event")).collect();
+    let first = read.iter().position(|event| event.step.act() == Some(Act::Keys)).expect("keys");
+    for event in &read[..first] {
+        put("", &event.to_canonical());
+    }
+    bytes.pop();
+    bytes.extend(b"\0branch\0");
+    let mut put = |path: &str, content: &[u8]| bytes.extend([path.as_bytes(), b"\n", content, b"\0"].concat());
+    for (i, event) in read[first..].iter().take(4).enumerate() {
+        let mut event = event.clone();
+        event.author = Handle::new("alice").expect("a handle");
+        event.acted = event.author.clone();
+        event.n = u32::try_from(i).expect("few") + 1;
+        put("", &event.to_canonical());
+    }
+    for (path, content) in all.iter().filter(|(path, _)| path.contains("/keys/alice-")) {
+        put(path, content);
+    }
+    bytes
 }
 
 fn seed(target: &str, name: &str, bytes: &[u8]) {

@@ -1,0 +1,21 @@
+//! Addresses, and what is shown of what programs say about them: no option, no helper, no password.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use trustroot_core::address::{Address, without_credentials};
+
+fuzz_target!(|bytes: &[u8]| {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let shown = without_credentials(text);
+    assert!(shown.len() <= text.len() + text.matches('@').count() * '…'.len_utf8());
+    let Ok(address) = Address::parse(text) else { return };
+    assert!(!text.starts_with('-') && !address.shown().contains(|c: char| c.is_control()));
+    // The secret of https, whatever is in it.
+    if let Some((user, _)) = text.strip_prefix("https://").and_then(|rest| rest.split('/').next()?.rsplit_once('@')) {
+        assert!(address.holds_secret());
+        assert!(user.len() < 4 || !format!("{address:?}").contains(&format!("{user}@")), "{address:?}");
+    }
+    if let Some(path) = address.path() {
+        assert!(!path.is_empty() && !address.holds_secret());
+    }
+});
