@@ -1,5 +1,5 @@
 //! `trustroot import` on repositories that other programs made: `tough`'s own editor, which is what tuftool is made of, and the
-//! layout of tuf-on-ci's sources, from the same metadata. What python-tuf writes is looked at in `scripts/test`.
+//! layout of tuf-on-ci's sources, from the same metadata. The form that python-tuf keeps has its tests beside the reader, in core.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;

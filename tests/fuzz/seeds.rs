@@ -77,7 +77,8 @@ fn main() {
         seed("pkcs11_uri", name, uri.as_bytes());
     }
     let id = "0123456789abcdef0123456789abcdef01234567";
-    let head = format!("# v3 git bundle\n@object-format=sha1\n-{id} before\n{id} HEAD\n{id} refs/heads/trustroot/x/a\n\n");
+    let head =
+        format!("# v3 git bundle\n@object-format=sha1\n-{id} before\n{id} HEAD\n{id} refs/heads/trustroot/x/a\n\n");
     seed("bundle", "third", &[head.as_bytes(), b"PACK\0\0\0\x02\0\0\0\x01"].concat());
     for (name, address) in [
         ("https", "https://bob:hunter2@example.org:8443/a.git"),
