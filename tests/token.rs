@@ -85,7 +85,9 @@ fn what_does_not_fit_is_refused_by_name() {
     };
     write(&here.join("good/101"), OURS, &files(1, 101));
     refused("ATT-REHEARSAL", &["good"]);
-    refused("ATT-SLOT", &["--rehearsal", "--slot", "9a", "good"]);
+    // What is called after a slot is of another.
+    write(&here.join("slot/101"), ["public.pem", "attestation-9a.pem", "f9-intermediate.pem"], &files(1, 101));
+    refused("ATT-SLOT", &["--rehearsal", "--slot", "9a", "slot"]);
     refused("ATT-FIRMWARE", &["--rehearsal", "--minimum-firmware", "5.7.5", "good"]);
     refused("ATT-SERIAL", &["--rehearsal", "--serial", "102", "good"]);
     // The folder is another token's.
