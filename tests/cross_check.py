@@ -134,9 +134,10 @@ def states(repository):
 def stopped(repository, at):
     """Clients that stopped at each state that was published, with what they stored or with nothing but its root, update to
     each later state at its time, and to the newest; and each state fits clients that are in the middle of their requests and
-    do not see its root yet. Returns a line to print."""
+    do not see its root yet. What was committed after the time asked about, as a rehearsal of another day is, is looked at as of
+    that time. Returns a line to print."""
     all_states = [
-        (version, Path(folder.name) / "root", time, folder)
+        (version, Path(folder.name) / "root", time if at is None else min(time, at), folder)
         for version, folder, time in states(repository)
         if version >= FIRST and (Path(folder.name) / "root" / "timestamp.json").exists()
     ]
