@@ -71,7 +71,9 @@ impl Address {
             _ => match text.split_once(':') {
                 // As git has it: a colon before the first slash makes it ssh.
                 Some((host, path)) if !host.contains('/') => {
-                    Self::check_host(host.rsplit_once('@').map_or(host, |(_, host)| host))?;
+                    let (user, name) = host.rsplit_once('@').unwrap_or(("", host));
+                    Self::check_user(user)?;
+                    Self::check_host(name)?;
                     if path.is_empty() || path.starts_with('-') {
                         return refuse("no path follows the host, or one like an option");
                     }
@@ -94,9 +96,7 @@ impl Address {
             Some((user, host)) => (Some(user), host),
             None => (None, authority),
         };
-        if user.is_some_and(|user| user.starts_with('-')) {
-            return Err(NotAnAddress("its user begins with '-', like an option"));
-        }
+        Self::check_user(user.unwrap_or_default())?;
         let name = if let Some(v6) = host.strip_prefix('[') {
             v6.split_once(']').map_or("", |(name, _)| name)
         } else {
@@ -105,6 +105,20 @@ impl Address {
         Self::check_host(name)?;
         let of_ssh = !inside.is_empty();
         Ok(user.is_some_and(|user| !of_ssh || user.contains(':')))
+    }
+
+    /// What stands before the host holds nothing at which [`without_credentials`] would see an address end (RFC 3986, 2.1 has
+    /// `%XX` for that), so that no part of a password is left in what is shown.
+    fn check_user(user: &str) -> Result<(), NotAnAddress> {
+        if user.starts_with('-') {
+            return Err(NotAnAddress("its user begins with '-', like an option"));
+        }
+        if user.contains(ends_address) {
+            return Err(NotAnAddress(
+                "its user or password holds a space or quote, which addresses write as %20, %22, %27 …",
+            ));
+        }
+        Ok(())
     }
 
     fn check_host(host: &str) -> Result<(), NotAnAddress> {
@@ -150,6 +164,11 @@ impl fmt::Debug for Address {
     }
 }
 
+/// Whether an address in a sentence ends before this character.
+fn ends_address(c: char) -> bool {
+    c.is_whitespace() || matches!(c, '\'' | '"' | '<' | '>' | '`')
+}
+
 /// `text` without what stands before the host in any address in it. Nothing is escaped.
 pub fn without_credentials(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -157,8 +176,7 @@ pub fn without_credentials(text: &str) -> String {
     while let Some(at) = rest.find("://") {
         let (before, after) = rest.split_at(at + 3);
         out.push_str(before);
-        let ends = |c: char| c.is_whitespace() || matches!(c, '\'' | '"' | '<' | '>' | '`');
-        let token = after.split(ends).next().unwrap_or_default();
+        let token = after.split(ends_address).next().unwrap_or_default();
         let authority = token.split('/').next().unwrap_or_default();
         let port = authority.split_once(':').map_or("", |(_, port)| port);
         // A password with a slash in it is no address any more, and is shown as little.
@@ -236,6 +254,9 @@ mod tests {
             "example.org:-x",
             "example.org:",
             "a b:c",
+            "https://bob:hunter`2@example.org/a",
+            "https://bob:hun ter2@example.org/a",
+            "ssh://bob:hun'ter2@example.org/a",
             "file://host/a",
             "/srv/a\n",
             &"x".repeat(2049),
