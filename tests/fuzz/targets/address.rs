@@ -13,7 +13,10 @@ fuzz_target!(|bytes: &[u8]| {
     // The secret of https, whatever is in it.
     if let Some((user, _)) = text.strip_prefix("https://").and_then(|rest| rest.split('/').next()?.rsplit_once('@')) {
         assert!(address.holds_secret());
-        assert!(user.len() < 4 || !format!("{address:?}").contains(&format!("{user}@")), "{address:?}");
+        // A path may hold the same text again; before the host it is gone.
+        let secret = format!("{user}@");
+        let left = format!("{address:?}").matches(&secret).count();
+        assert!(user.len() < 4 || left < text.matches(&secret).count(), "{address:?}");
     }
     if let Some(path) = address.path() {
         assert!(!path.is_empty() && !address.holds_secret());
