@@ -16,6 +16,7 @@ pub mod beside;
 pub mod branch;
 pub mod bundle;
 pub mod canonical;
+pub mod ceremony;
 pub mod chain;
 pub mod check;
 pub mod claim;
