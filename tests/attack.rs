@@ -8,39 +8,26 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::LazyLock;
 
-use common::{Held, PROGRAM, hold, plan};
+use common::{Held, hold, plan, refused};
 use trustroot_core::check::{Check, Level};
 use trustroot_core::digest::Digest;
 use trustroot_core::event::{Act, Deed, Event, StepId};
 use trustroot_core::plan::Plan;
 use trustroot_core::record::Record;
 use trustroot_core::signature::Portable;
-use trustroot_core::time::Timestamp;
 use trustroot_core::tree::{Entry, Tree};
 use trustroot_core::verify::report::{Report, Verdict};
-use trustroot_core::verify::trust_root::{History, Options, verify_trust_root};
+use trustroot_core::verify::trust_root::{Options, verify_trust_root};
 
 static HELD: LazyLock<Held> = LazyLock::new(|| hold(&plan(), Vec::new()));
 static TREE: LazyLock<Tree> = LazyLock::new(|| HELD.tree());
 
 fn options() -> Options<'static> {
-    Options {
-        now: Timestamp::parse("2026-12-02T00:00:00Z").unwrap(),
-        rehearsal: true,
-        strict: false,
-        anchor: None,
-        program: Some(PROGRAM),
-        history: History::None,
-        differences: &[],
-    }
+    Options { strict: false, ..common::options() }
 }
 
 fn verify(tree: &Tree) -> Report {
     verify_trust_root(tree, &options(), &Portable)
-}
-
-fn refused(report: &Report) -> BTreeSet<Check> {
-    report.findings.iter().filter(|finding| finding.level == Level::Refused).map(|finding| finding.check).collect()
 }
 
 #[track_caller]

@@ -6,7 +6,7 @@ mod common;
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
-use common::{Held, PROGRAM, hold, plan};
+use common::{Held, hold, plan, refused, verify};
 use trustroot_core::check::{Check, Level};
 use trustroot_core::digest::Digest;
 use trustroot_core::event::{Act, Deed, Event, StepId};
@@ -14,30 +14,12 @@ use trustroot_core::page::closing;
 use trustroot_core::record::Record;
 use trustroot_core::replay::replay;
 use trustroot_core::signature::Portable;
-use trustroot_core::time::Timestamp;
 use trustroot_core::tree::{Entry, Tree};
-use trustroot_core::verify::report::{Report, Verdict};
+use trustroot_core::verify::report::Verdict;
 use trustroot_core::verify::trust_root::{History, Options, verify_trust_root};
 
 static HELD: LazyLock<Held> = LazyLock::new(|| hold(&plan(), Vec::new()));
 static TREE: LazyLock<Tree> = LazyLock::new(|| HELD.tree());
-
-fn verify(tree: &Tree) -> Report {
-    let options = Options {
-        now: Timestamp::parse("2026-12-02T00:00:00Z").unwrap(),
-        rehearsal: true,
-        strict: true,
-        anchor: None,
-        program: Some(PROGRAM),
-        history: History::None,
-        differences: &[],
-    };
-    verify_trust_root(tree, &options, &Portable)
-}
-
-fn refused(report: &Report) -> BTreeSet<Check> {
-    report.findings.iter().filter(|finding| finding.level == Level::Refused).map(|finding| finding.check).collect()
-}
 
 /// The rehearsal with `change` made to its events, and pages that fit them.
 fn forged(tree: &Tree, mut change: impl FnMut(&mut Event) -> bool) -> Tree {
@@ -138,15 +120,7 @@ fn a_tag_that_means_something_to_a_shell_is_in_no_printed_line() {
         }
         true
     });
-    let options = Options {
-        now: Timestamp::parse("2026-12-02T00:00:00Z").unwrap(),
-        rehearsal: true,
-        strict: true,
-        anchor: None,
-        program: Some(PROGRAM),
-        history: History::Whole(&[]),
-        differences: &[],
-    };
+    let options = Options { history: History::Whole(&[]), ..common::options() };
     let lines = |tree: &Tree| verify_trust_root(tree, &options, &Portable).equivalents.join("\n");
     assert!(lines(&TREE).contains("refs/tags/"), "{}", lines(&TREE));
     assert!(!lines(&tree).contains("touch"), "{}", lines(&tree));

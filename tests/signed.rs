@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::LazyLock;
 
-use common::{Held, PROGRAM, hold_with, plan};
+use common::{Held, hold_with, plan, refused, verify};
 use tempfile::TempDir;
 use trustroot::ledger::GitLedger;
 use trustroot::seams::{Answer, Commit, Head, Ledger, LedgerError};
@@ -21,11 +21,9 @@ use trustroot_core::digest::Digest;
 use trustroot_core::event::{Act, Deed, StepId};
 use trustroot_core::plan::Plan;
 use trustroot_core::record::{Logged, Record};
-use trustroot_core::signature::Portable;
 use trustroot_core::time::Timestamp;
 use trustroot_core::tree::{Entry, Tree};
-use trustroot_core::verify::report::{Report, Verdict};
-use trustroot_core::verify::trust_root::{History, Options, verify_trust_root};
+use trustroot_core::verify::report::Verdict;
 
 /// The keys of olga, who conducts. ECDSA signatures are randomised: each signing gives another valid one.
 static KEYS: LazyLock<TempDir> = LazyLock::new(|| {
@@ -89,23 +87,6 @@ fn plan_of_olga() -> Plan {
 
 fn held_by(key: &'static str) -> Held {
     hold_with(&plan_of_olga(), Vec::new(), move |inner| Box::new(Signing { inner, key, commits: usize::MAX }))
-}
-
-fn verify(tree: &Tree) -> Report {
-    let options = Options {
-        now: Timestamp::parse("2026-12-02T00:00:00Z").unwrap(),
-        rehearsal: true,
-        strict: true,
-        anchor: None,
-        program: Some(PROGRAM),
-        history: History::None,
-        differences: &[],
-    };
-    verify_trust_root(tree, &options, &Portable)
-}
-
-fn refused(report: &Report) -> BTreeSet<Check> {
-    report.findings.iter().filter(|finding| finding.level == Level::Refused).map(|finding| finding.check).collect()
 }
 
 /// Every event but the newest, and where its signature lies.

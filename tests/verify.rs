@@ -5,7 +5,7 @@ mod common;
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
-use common::{Held, PROGRAM, hold, plan};
+use common::{Held, hold, options, plan, refused, verify};
 use trustroot_core::check::{Check, Finding, Level};
 use trustroot_core::digest::Digest;
 use trustroot_core::signature::Portable;
@@ -17,26 +17,6 @@ use trustroot_core::verify::trust_root::{History, Options, Past, verify_trust_ro
 /// The rehearsal in which all goes as planned.
 static HELD: LazyLock<Held> = LazyLock::new(|| hold(&plan(), Vec::new()));
 static TREE: LazyLock<Tree> = LazyLock::new(|| HELD.tree());
-
-fn options() -> Options<'static> {
-    Options {
-        now: Timestamp::parse("2026-12-02T00:00:00Z").unwrap(),
-        rehearsal: true,
-        strict: true,
-        anchor: None,
-        program: Some(PROGRAM),
-        history: History::None,
-        differences: &[],
-    }
-}
-
-fn verify(tree: &Tree) -> Report {
-    verify_trust_root(tree, &options(), &Portable)
-}
-
-fn refused(report: &Report) -> BTreeSet<Check> {
-    report.findings.iter().filter(|finding| finding.level == Level::Refused).map(|finding| finding.check).collect()
-}
 
 fn assert_refused(report: &Report, check: Check, about: &str) {
     assert_eq!(report.verdict, Verdict::Refused, "{about}");

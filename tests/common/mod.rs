@@ -12,6 +12,7 @@ use trustroot::seams::{Clock, Commit, Entropy, Judge, Ledger, OnlineKey};
 use trustroot::token::{SeededThrowAwayKeys, VirtualTokens, write_rehearsal_key};
 use trustroot::ui::rehearsed::{Deviation, Rehearsed};
 use trustroot_core::beside;
+use trustroot_core::check::{Check, Level};
 use trustroot_core::digest::Digest;
 use trustroot_core::event::Event;
 use trustroot_core::plan::Plan;
@@ -21,6 +22,8 @@ use trustroot_core::signature::Portable;
 use trustroot_core::text::Handle;
 use trustroot_core::time::Timestamp;
 use trustroot_core::tree::{Entry, Tree};
+use trustroot_core::verify::report::Report;
+use trustroot_core::verify::trust_root::{History, Options, verify_trust_root};
 
 /// The version that the rehearsals here name.
 pub const PROGRAM: &str = "trustroot 0.1.0";
@@ -166,4 +169,27 @@ pub fn rewritten(tree: &Tree, dir: &str, mut change: impl FnMut(&mut Event) -> b
         out.insert(format!("{dir}/{}", event.path()), Entry::File(bytes));
     }
     out
+}
+
+/// Strictly, as a rehearsal, when nothing has expired, without git's memory.
+pub fn options() -> Options<'static> {
+    Options {
+        now: Timestamp::parse("2026-12-02T00:00:00Z").unwrap(),
+        rehearsal: true,
+        strict: true,
+        anchor: None,
+        program: Some(PROGRAM),
+        history: History::None,
+        differences: &[],
+    }
+}
+
+/// The files, verified by [`options`].
+pub fn verify(tree: &Tree) -> Report {
+    verify_trust_root(tree, &options(), &Portable)
+}
+
+/// The checks that refused something.
+pub fn refused(report: &Report) -> BTreeSet<Check> {
+    report.findings.iter().filter(|finding| finding.level == Level::Refused).map(|finding| finding.check).collect()
 }
