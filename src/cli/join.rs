@@ -215,12 +215,18 @@ fn known(ledger: &GitLedger, ceremony: &Ceremony, args: &Args) -> Result<Option<
 
 /// The serials of the tokens that are here. None is opened for more than that.
 fn serials(ledger: &GitLedger, plan: &Plan) -> Vec<Serial> {
+    let mut found = Vec::new();
     if plan.rehearsal {
         let files = std::fs::read_dir(ledger.state_dir().join("tokens")).into_iter().flatten().flatten();
         let serial = |name: std::ffi::OsString| name.to_str()?.strip_suffix(".json")?.parse::<u32>().ok();
-        return files.filter_map(|file| serial(file.file_name())).map(Serial::from).collect();
+        found.extend(files.filter_map(|file| serial(file.file_name())).map(Serial::from));
     }
-    plugged_in()
+    // A rehearsal takes real tokens too; readers are not touched where nobody has one.
+    let leaving = plan.leaving.iter().map(|leaving| leaving.token.kind);
+    if plan.holders.iter().map(|holder| holder.token.kind).chain(leaving).any(|kind| kind == TokenKind::Yubikey) {
+        found.extend(plugged_in());
+    }
+    found
 }
 
 #[cfg(feature = "piv")]
