@@ -120,14 +120,23 @@ impl Person {
         String::new()
     }
 
+    /// Does what is asked for. A token that lies there is seen by itself, sooner or later than the question for it is read.
+    fn does(&mut self, asked: &Asked) {
+        if asked.text.contains("it is seen when it is there") {
+            return until(|| self.asked().is_none_or(|now| now.text != asked.text))
+                .unwrap_or_else(|()| panic!("nothing is seen:\n{}", self.pane.screen()));
+        }
+        let answer = self.answer(asked);
+        self.enter(&answer);
+    }
+
     /// Answers until a question of `step` says `what`.
     pub(crate) fn go_to(&mut self, step: &str, what: &str) -> Asked {
         while let Some(asked) = self.asked() {
             if asked.step == step && asked.text.contains(what) {
                 return asked;
             }
-            let answer = self.answer(&asked);
-            self.enter(&answer);
+            self.does(&asked);
         }
         panic!("`{what}` of {step} was not asked:\n{}", self.pane.screen());
     }
@@ -135,8 +144,7 @@ impl Person {
     /// Answers until the shell stands; the whole screen.
     pub(crate) fn go_to_the_end(&mut self) -> String {
         while let Some(asked) = self.asked() {
-            let answer = self.answer(&asked);
-            self.enter(&answer);
+            self.does(&asked);
         }
         self.pane.screen()
     }
