@@ -453,7 +453,7 @@ impl Ledger for GitLedger {
         };
         let commit = commit.id();
         let taken = || match self.reading.repo.find_reference(&reference) {
-            Ok(found) if found.peel_to_commit().is_ok_and(|found| found.id() == commit) => Ok(true),
+            Ok(found) if self.reading.named_commit(&found)? == Some(commit) => Ok(true),
             Ok(_) => Err(LedgerError::TagExists(text::escape(name))),
             Err(error) if error.code() == ErrorCode::NotFound => Ok(false),
             Err(error) => Err(git(error)),

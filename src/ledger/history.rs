@@ -2,22 +2,22 @@
 //!
 //! Rules:
 //! 1. Every commit that a reference, the log of a reference or a detached `HEAD` reaches is walked, once. Its tree is compared
-//!    with the one before it ([`Scan`]).
+//!    with the one before it ([`Scan`]). A tree or a file that a reference names by itself is looked through for roots.
 //! 2. An object's header is looked at before the object is loaded, and what is loaded is checked against its id. Commits have
 //!    a limit each, and all of them together; what goes beyond ends in a refusal.
-//! 3. Objects that replace others (`refs/replace`) are not heeded, nor what git keeps besides to be faster
-//!    (`commit-graph`): both come with a prepared clone.
+//! 3. Objects that replace others (`refs/replace`) are not heeded, nor what git keeps besides to be faster (`commit-graph`,
+//!    tags followed in `packed-refs`): all of it comes with a prepared clone.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, HashSet, VecDeque};
 
 use git2::{ErrorCode, ObjectType, Odb, Oid, ReferenceType};
 use trustroot_core::text;
 use trustroot_core::time::Timestamp;
-use trustroot_core::verify::history::{Moment, Move, Past};
+use trustroot_core::verify::history::{Holder, Moment, Move, Past, Stray};
 
 use super::read::{MAX_COMMITS, Reading};
-use super::scan::Scan;
+use super::scan::{Hidden, Scan};
 use super::{FETCHED, shown};
 use crate::seams::LedgerError;
 
@@ -51,9 +51,9 @@ impl Reading {
             ranks: Vec::new(),
             steps: 0,
         };
-        let (tips, moves) = self.tips_and_moves()?;
-        let references = tips.len();
-        for tip in tips.values().chain(moves.iter().map(|(_, from, _)| from)) {
+        let Named { tips, others, left, moves } = self.all_named(&odb)?;
+        let references = tips.len() + others.len();
+        for tip in tips.values().chain(&left) {
             walk.from(*tip)?;
         }
         let head = self.head_commit()?.map(|head| head.id());
@@ -88,7 +88,14 @@ impl Reading {
             }
             past.commits += 1;
             watch(past.commits + past.later, all);
-            let changes = scan.changes(base.tree, commit.tree)?;
+            let (changes, hidden) = scan.changes(base.tree, commit.tree)?;
+            past.strays.extend(hidden.into_iter().map(|Hidden { path, blob }| Stray {
+                holder: Holder::Commit,
+                id: commit.id.to_string(),
+                time: commit.time,
+                path,
+                blob,
+            }));
             let mut base = Base { tree: Some(commit.tree), ..base };
             if !changes.is_empty() {
                 past.moments.push(Moment {
@@ -102,6 +109,10 @@ impl Reading {
             }
             bases.insert(number, base);
         }
+        for (name, (id, kind)) in others {
+            past.strays.extend(scan.strays(&name, id, kind)?);
+        }
+        past.unread = scan.unread();
         (past.folders, past.names, past.blobs) = scan.done();
         for (told, from, to) in moves {
             let follows = walk.reaches(to, from)?;
@@ -123,51 +134,53 @@ impl Reading {
         }
     }
 
-    /// The commits that references point to, by name; and every step of their logs, each with where from and where to.
-    #[allow(clippy::type_complexity)]
-    fn tips_and_moves(&self) -> Result<(BTreeMap<String, Oid>, Vec<(Move, Oid, Oid)>), LedgerError> {
+    /// What references and their logs name.
+    fn all_named(&self, odb: &Odb<'_>) -> Result<Named, LedgerError> {
         let git = |error: git2::Error| self.git(&error);
-        let mut tips = BTreeMap::new();
-        let mut moves = Vec::new();
+        let mut all = Named::default();
         for reference in self.repo.references().map_err(git)? {
             let reference = reference.map_err(git)?;
             let name = String::from_utf8_lossy(reference.name_bytes()).into_owned();
             if name.starts_with(FETCHED) {
                 continue;
             }
-            // Tags may point to anything.
-            let Ok(commit) = reference.peel(ObjectType::Commit) else { continue };
-            tips.insert(name.clone(), commit.id());
-            // What a person did to branches of their own clone rewrites nobody's main line.
-            let of_others = name.starts_with("refs/remotes/") || self.is_bare();
-            if reference.kind() != Some(ReferenceType::Direct) || !of_others {
-                continue;
+            match self.named(odb, &reference)? {
+                Some((id, ObjectType::Commit)) => drop(all.tips.insert(name.clone(), id)),
+                Some(other) => drop(all.others.insert(name.clone(), other)),
+                None => continue,
             }
-            let Ok(log) = self.repo.reflog(&name) else { continue };
-            for entry in log.iter().take(MAX_LOG) {
-                let (from, to) = (entry.id_old(), entry.id_new());
-                if from.is_zero() || to.is_zero() || from == to {
-                    continue;
-                }
-                // A log may name what was cleared away since; then nothing more can be said.
-                if !self.has(from) || !self.has(to) {
-                    continue;
-                }
-                moves.push((
-                    Move {
-                        reference: name.clone(),
-                        from: from.to_string(),
-                        to: to.to_string(),
-                        time: time(entry.committer().when().seconds()),
-                        said: String::from_utf8_lossy(entry.message_bytes().unwrap_or_default()).into_owned(),
-                    },
-                    from,
-                    to,
-                ));
+            if reference.kind() == Some(ReferenceType::Direct) {
+                self.logged(&name, &mut all);
             }
         }
-        moves.sort_by(|(a, ..), (b, ..)| (a.time, &a.reference, &a.from).cmp(&(b.time, &b.reference, &b.from)));
-        Ok((tips, moves))
+        // It has a log of its own, and is no reference among the others.
+        self.logged("HEAD", &mut all);
+        all.moves.sort_by(|(a, ..), (b, ..)| (a.time, &a.reference, &a.from).cmp(&(b.time, &b.reference, &b.from)));
+        Ok(all)
+    }
+
+    /// What the log of a reference names, as far as it is there.
+    fn logged(&self, name: &str, all: &mut Named) {
+        // What a person did to branches of their own clone rewrites nobody's main line.
+        let of_others = name.starts_with("refs/remotes/") || self.is_bare();
+        let Ok(log) = self.repo.reflog(name) else { return };
+        for entry in log.iter().take(MAX_LOG) {
+            let (from, to) = (entry.id_old(), entry.id_new());
+            // A log may name what was cleared away since; then nothing more can be said.
+            let there = [from, to].map(|id| !id.is_zero() && self.has(id));
+            all.left.extend([from, to].into_iter().zip(there).filter(|(_, there)| *there).map(|(id, _)| id));
+            if from == to || there != [true; 2] || !of_others {
+                continue;
+            }
+            let told = Move {
+                reference: name.to_owned(),
+                from: from.to_string(),
+                to: to.to_string(),
+                time: time(entry.committer().when().seconds()),
+                said: String::from_utf8_lossy(entry.message_bytes().unwrap_or_default()).into_owned(),
+            };
+            all.moves.push((told, from, to));
+        }
     }
 
     fn has_replacements(&self) -> bool {
@@ -180,14 +193,20 @@ impl Reading {
 
     /// That an object is of a kind, and not too large to load.
     pub(super) fn measure(&self, odb: &Odb<'_>, id: Oid, kind: ObjectType, most: usize) -> Result<(), LedgerError> {
-        let (size, found) = odb.read_header(id).map_err(|error| self.missing(id, &error))?;
-        if found != kind {
-            return Err(self.damaged(format!("the object {id} is a {found}, where a {kind} is expected")));
-        }
+        let size = self.size(odb, id, kind)?;
         if size > most {
             return Err(LedgerError::Limit(format!("the {kind} {id} has {size} bytes, more than {most}")));
         }
         Ok(())
+    }
+
+    /// How many bytes an object of this kind has.
+    pub(super) fn size(&self, odb: &Odb<'_>, id: Oid, kind: ObjectType) -> Result<usize, LedgerError> {
+        let (size, found) = odb.read_header(id).map_err(|error| self.missing(id, &error))?;
+        if found != kind {
+            return Err(self.damaged(format!("the object {id} is a {found}, where a {kind} is expected")));
+        }
+        Ok(size)
     }
 
     /// The bytes of an object that is of this kind and not too large.
@@ -196,7 +215,7 @@ impl Reading {
         Ok(odb.read(id).map_err(|error| self.missing(id, &error))?.data().to_vec())
     }
 
-    fn missing(&self, id: Oid, error: &git2::Error) -> LedgerError {
+    pub(super) fn missing(&self, id: Oid, error: &git2::Error) -> LedgerError {
         match error.code() {
             ErrorCode::NotFound => self.damaged(format!("the object {id} is missing")),
             _ => self.damaged(format!("the object {id} cannot be read: {}", error.message())),
@@ -211,6 +230,19 @@ impl Reading {
 /// The time `seconds` after 1970, or the nearest that can be written.
 fn time(seconds: i64) -> Timestamp {
     Timestamp::EPOCH.plus_seconds(seconds)
+}
+
+/// What references and their logs name.
+#[derive(Default)]
+struct Named {
+    /// By reference: the commit.
+    tips: BTreeMap<String, Oid>,
+    /// By reference: a tree or a file that no commit holds there.
+    others: BTreeMap<String, (Oid, ObjectType)>,
+    /// Commits that logs name.
+    left: BTreeSet<Oid>,
+    /// The steps of the logs of others, each with where from and where to.
+    moves: Vec<(Move, Oid, Oid)>,
 }
 
 /// What the changes of a commit are against.
@@ -242,20 +274,26 @@ impl Raw {
         let mut lines = bytes.split(|byte| *byte == b'\n');
         let tree = id(lines.next()?.strip_prefix(b"tree ")?)?;
         let mut parents = Vec::new();
-        for line in lines {
-            if let Some(parent) = line.strip_prefix(b"parent ") {
-                parents.push(id(parent)?);
-            } else if let Some(committer) = line.strip_prefix(b"committer ") {
-                // `Name <mail> seconds zone`, and the name may hold anything.
-                let after = committer.rsplit(|byte| *byte == b'>').next()?;
-                let time = std::str::from_utf8(after).ok()?.split_ascii_whitespace().next()?.parse().ok()?;
-                return Some(Self { tree, parents, time });
-            } else if line.is_empty() {
-                break;
-            }
+        let mut lines = lines.peekable();
+        // Where git stops reading parents, they end.
+        while let Some(parent) = lines.peek().and_then(|line| line.strip_prefix(b"parent ")) {
+            parents.push(id(parent)?);
+            lines.next();
         }
-        None
+        let committer = lines.take_while(|line| !line.is_empty()).find_map(|line| line.strip_prefix(b"committer "));
+        Some(Self { tree, parents, time: committer.map_or(0, seconds) })
     }
+}
+
+/// The time in `Name <mail> seconds zone`, where the name may hold anything. A commit whose time cannot be read is from 1970,
+/// as git has it: it counts like any other.
+fn seconds(committer: &[u8]) -> i64 {
+    let after = committer.rsplit(|byte| *byte == b'>').next().unwrap_or_default();
+    let text = std::str::from_utf8(after).unwrap_or_default().split_ascii_whitespace().next().unwrap_or_default();
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let all_digits = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let beyond = if text.starts_with('-') { i64::MIN } else { i64::MAX };
+    text.parse().unwrap_or(if all_digits { beyond } else { 0 })
 }
 
 /// All commits, each once.

@@ -18,6 +18,7 @@ mod git;
 mod history;
 mod lock;
 mod merge;
+mod named;
 mod read;
 mod remote;
 mod repair;

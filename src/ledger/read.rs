@@ -184,13 +184,7 @@ impl Reading {
             if reference.name_bytes().starts_with(FETCHED.as_bytes()) {
                 continue;
             }
-            match reference.peel(ObjectType::Commit) {
-                Ok(commit) => tips.push(commit.id()),
-                // One that names another which is not there yet, such as `origin/HEAD` of an empty clone.
-                Err(error) if error.code() == ErrorCode::NotFound && reference.target().is_none() => {}
-                Err(error) if matches!(error.code(), ErrorCode::Peel | ErrorCode::InvalidSpec) => {}
-                Err(error) => return Err(git(error)),
-            }
+            tips.extend(self.named_commit(&reference)?);
         }
         Ok(tips)
     }
@@ -325,7 +319,10 @@ impl Reading {
     /// The commit that is checked out; nothing before the first.
     pub(super) fn head_commit(&self) -> Result<Option<git2::Commit<'_>>, LedgerError> {
         match self.repo.head() {
-            Ok(head) => head.peel_to_commit().map(Some).map_err(|error| self.git(&error)),
+            Ok(head) => match self.named_commit(&head)? {
+                Some(id) => self.repo.find_commit(id).map(Some).map_err(|error| self.git(&error)),
+                None => Err(self.io("HEAD names no commit")),
+            },
             Err(error) if error.code() == ErrorCode::UnbornBranch => Ok(None),
             Err(error) => Err(self.git(&error)),
         }

@@ -4,6 +4,7 @@
 //! reports are compared: nothing more, nothing less. `SNAPSHOTS=overwrite` writes `reports/` anew; read what changed.
 
 mod checks;
+mod hidden;
 mod hostile;
 mod kinds;
 mod layouts;

@@ -159,7 +159,7 @@ fn told(told: &Told) -> String {
     let place = |seen: &Seen| {
         let path = if seen.path.is_empty() { String::new() } else { format!("  {}", seen.path) };
         let digest = seen.digest.map_or(String::new(), |digest| format!("  sha256 {digest}"));
-        format!("\n  {} commit {}{path}{digest}", seen.time, seen.commit)
+        format!("\n  {}{path}{digest}", seen.place())
     };
     told.seen.iter().take(SHOWN).for_each(|seen| text.push_str(&place(seen)));
     let more = told.seen.len().saturating_sub(SHOWN) + told.more;

@@ -149,7 +149,7 @@ impl GitLedger {
     /// The commit that a reference names, if there is one.
     fn commit_at(&self, reference: &str) -> Option<git2::Oid> {
         let found = self.reading.repo.find_reference(reference).ok()?;
-        found.peel_to_commit().ok().map(|commit| commit.id())
+        self.reading.named_commit(&found).ok().flatten()
     }
 }
 

@@ -31,6 +31,19 @@ pub fn is_named_like_metadata(name: &str) -> bool {
     named_role(name).is_some()
 }
 
+/// Whether a file of this name is taken for a root.
+pub fn is_named_like_a_root(name: &str) -> bool {
+    matches!(named_role(name), Some((Role::Root, _)))
+}
+
+/// Whether these bytes are a root, whatever they are called.
+pub fn is_a_root(bytes: &[u8]) -> bool {
+    // A root has the word in quotes, or escapes in their place; anything else need not be read.
+    let starts = bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
+    let may = || bytes.contains(&b'\\') || bytes.windows(6).any(|part| part == b"\"root\"");
+    starts && may() && Metadata::<Root>::parse("root.json", bytes).is_ok()
+}
+
 /// Whether a file of this name may hold a certificate or a public key.
 pub fn is_named_like_a_key(name: &str) -> bool {
     [".pem", ".crt", ".cer", ".der"].iter().any(|end| name.len() > end.len() && name.ends_with(end))

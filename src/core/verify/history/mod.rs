@@ -22,9 +22,9 @@ mod set;
 mod sightings;
 mod told;
 
-pub use files::{is_named_like_a_key, is_named_like_metadata};
+pub use files::{is_a_root, is_named_like_a_key, is_named_like_a_root, is_named_like_metadata};
 pub use page::page;
-pub use past::{Change, Held, Moment, Move, Past};
+pub use past::{Change, Held, Holder, Moment, Move, Past, Stray};
 pub use report::{
     Attestation, AttestationFacts, Break, Facts, HistoryReport, HolderLife, RoleLife, RoleSpan, RootLife, Seen, Told,
 };
@@ -156,6 +156,11 @@ pub fn verify_history(past: &Past, ask: &Ask<'_>, verifier: &dyn Verifier) -> Hi
         let later = many(past.later, "commit", "commits");
         not_checked.push(format!("{later} later than the time asked about"));
     }
+    if past.unread > 0 {
+        let files = many(past.unread, "file", "files");
+        not_checked
+            .push(format!("{files} under other names than TUF's, too large or too many to look for a root in them"));
+    }
     if past.replaced {
         not_checked.push(
             "what `git replace` puts in place of objects: everything was read as it was committed, which `git log` does not"
@@ -259,6 +264,7 @@ fn moves(past: &Past, tell: &mut Tell) {
             escape(&told.to)
         );
         let seen = [&told.from, &told.to].map(|commit| Seen {
+            holder: Holder::Commit,
             commit: escape(commit),
             time: told.time,
             path: String::new(),

@@ -4,6 +4,7 @@
 //! 1. As all our pages: one file, no script, nothing from outside; foreign text is escaped for people and for HTML.
 //! 2. Every mark of the timeline has a title, and stands below in words; nothing is said by colour alone.
 
+use super::past::Holder;
 use super::report::{HistoryReport, HolderLife, RoleLife, Seen, Told};
 use crate::check::{Check, Level};
 use crate::page::html;
@@ -340,7 +341,11 @@ fn finding(number: usize, told: &Told, out: &mut String) {
 fn place(seen: &Seen) -> String {
     let digest = seen.digest.map_or(String::new(), |digest| format!("<br>sha256 <code>{digest}</code>"));
     let path = if seen.path.is_empty() { String::new() } else { format!("<br><bdi>{}</bdi>", text(&seen.path)) };
-    format!("<li><time>{}</time> commit <code>{}</code>{path}{digest}</li>", seen.time, text(&seen.commit))
+    let place = match seen.holder {
+        Holder::Commit => format!("<time>{}</time> commit", seen.time),
+        other => format!("no commit, but the {}", other.name()),
+    };
+    format!("<li>{place} <code>{}</code>{path}{digest}</li>", text(&seen.commit))
 }
 
 fn roots(report: &HistoryReport, out: &mut String) {

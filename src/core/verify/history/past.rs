@@ -7,7 +7,7 @@
 //!    did not change is not repeated: [`walk`](Past::walk) and [`line`](Past::line) carry it along.
 //! 3. Everything here is foreign: names of files, of references, times. Commit ids and contents were computed by git.
 
-use super::files::{is_named_like_a_key, named_role};
+use super::files::{is_named_like_a_key, is_named_like_a_root, named_role};
 use crate::digest::Digest;
 use crate::metadata::Role;
 use crate::time::Timestamp;
@@ -42,6 +42,48 @@ pub struct Past {
     pub blobs: Vec<Vec<u8>>,
     /// Where a reference left a line of commits behind.
     pub moves: Vec<Move>,
+    /// Roots where nobody looks for them.
+    pub strays: Vec<Stray>,
+    /// How many files were too large, or too many, to look for a root in them.
+    pub unread: usize,
+}
+
+/// A root under a name that does not say so, or in no commit: where it lay first.
+#[derive(Clone, Debug)]
+pub struct Stray {
+    /// What holds it.
+    pub holder: Holder,
+    /// The full id of that.
+    pub id: String,
+    /// The committer's time: stated, not proved.
+    pub time: Timestamp,
+    /// The path from the top. Where no commit holds it, as git shows it: the reference, and the path after a colon. Foreign
+    /// text.
+    pub path: String,
+    /// The content.
+    pub blob: usize,
+}
+
+/// What holds a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holder {
+    /// A commit.
+    Commit,
+    /// A tree that a reference names by itself.
+    Tree,
+    /// Nothing: a reference names the file by itself.
+    File,
+}
+
+impl Holder {
+    /// Git's word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Commit => "commit",
+            Self::Tree => "tree",
+            Self::File => "blob",
+        }
+    }
 }
 
 /// A commit that changed metadata or keys.
@@ -232,7 +274,7 @@ impl<'a> State<'a> {
 impl Past {
     /// Whether any commit holds a root, so that there is something to verify.
     pub fn holds_roots(&self) -> bool {
-        self.names.iter().any(|name| matches!(named_role(name), Some((Role::Root, _))))
+        self.names.iter().any(|name| is_named_like_a_root(name))
     }
 
     /// Visits the moments of the main line in order, each with what lies there.

@@ -6,7 +6,7 @@
 //! 2. Every finding names the commits by their full ids, the paths, and the digests of the files.
 //! 3. Foreign text in a report is escaped already.
 
-use super::past::Past;
+use super::past::{Holder, Past, Stray};
 use crate::check::{Check, Finding, Level};
 use crate::digest::Digest;
 use crate::json::Value;
@@ -55,7 +55,9 @@ pub struct Told {
 /// A file in a commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seen {
-    /// The full id of the commit.
+    /// Whether it is in a commit, or a reference names it otherwise.
+    pub holder: Holder,
+    /// The full id of the commit, or of the tree or the file that a reference names by itself.
     pub commit: String,
     /// The committer's time, stated.
     pub time: Timestamp,
@@ -71,7 +73,26 @@ impl Seen {
             .moments
             .get(moment)
             .map_or_else(|| (past.head.clone(), Timestamp::EPOCH), |moment| (moment.commit.clone(), moment.time));
-        Self { commit, time, path: escape(path), digest: blob.map(|blob| past.digest(blob)) }
+        let digest = blob.map(|blob| past.digest(blob));
+        Self { holder: Holder::Commit, commit, time, path: escape(path), digest }
+    }
+
+    pub(super) fn stray(past: &Past, stray: &Stray) -> Self {
+        Self {
+            holder: stray.holder,
+            commit: stray.id.clone(),
+            time: stray.time,
+            path: escape(&stray.path),
+            digest: Some(past.digest(stray.blob)),
+        }
+    }
+
+    /// When it was, what holds it and its full id, in words. What no commit holds has no time.
+    pub fn place(&self) -> String {
+        match self.holder {
+            Holder::Commit => format!("{} commit {}", self.time, self.commit),
+            other => format!("no commit, but the {} {}", other.name(), self.commit),
+        }
     }
 }
 
@@ -302,8 +323,8 @@ impl Told {
 impl Seen {
     fn to_json(&self) -> Value {
         Value::from([
-            ("commit", self.commit.as_str().into()),
-            ("time", time(self.time)),
+            (self.holder.name(), self.commit.as_str().into()),
+            ("time", if self.holder == Holder::Commit { time(self.time) } else { Value::Null }),
             ("path", self.path.as_str().into()),
             ("file_digest", or_null(self.digest, |digest| digest.to_string().into())),
         ])

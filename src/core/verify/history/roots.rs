@@ -9,8 +9,8 @@
 //! 3. Whatever else calls itself a root of these versions is a draft, or belongs to another trust root.
 
 use super::Ask;
-use super::files::{Files, Roots, is_staged, named_role};
-use super::past::{Past, State};
+use super::files::{Files, Roots, is_named_like_a_root, is_staged};
+use super::past::{Past, State, Stray};
 use super::report::Seen;
 use super::sightings::{Sighting, Sightings};
 use super::told::Tell;
@@ -99,13 +99,11 @@ fn earlier(files: &mut Files<'_>, sightings: &Sightings<'_>, roots: &mut BTreeMa
             return;
         }
         let of_line = sightings.iter().rev().filter(|one| one.on_line.is_some() && !is_staged(one.folder));
-        let found =
-            of_line.filter(|one| named_role(one.name).is_some_and(|(role, _)| role == Role::Root)).find_map(|one| {
-                let root = files.root(one.blob).filter(|root| root.version() + 1 == version)?;
-                let belongs =
-                    chain::own_quorum(&root, verifier).is_ok() && chain::follows(&root, &first, verifier).is_ok();
-                belongs.then_some((one.blob, root))
-            });
+        let found = of_line.filter(|one| is_named_like_a_root(one.name)).find_map(|one| {
+            let root = files.root(one.blob).filter(|root| root.version() + 1 == version)?;
+            let belongs = chain::own_quorum(&root, verifier).is_ok() && chain::follows(&root, &first, verifier).is_ok();
+            belongs.then_some((one.blob, root))
+        });
         let Some((blob, root)) = found else { return };
         roots.insert(version - 1, (blob, root));
     }
@@ -135,24 +133,46 @@ pub(super) fn shown(folder: &str) -> String {
 struct Candidate<'a> {
     root: Arc<Metadata<Root>>,
     /// Every form of the file, with where it lay.
-    forms: Vec<(usize, &'a Sighting<'a>)>,
+    forms: Vec<(usize, Found<'a>)>,
+}
+
+/// Where a candidate lay.
+enum Found<'a> {
+    Named(&'a Sighting<'a>),
+    Stray(&'a Stray),
+}
+
+impl Found<'_> {
+    fn seen(&self, past: &Past) -> Seen {
+        match self {
+            Self::Named(one) => one.seen(past),
+            Self::Stray(stray) => Seen::stray(past, stray),
+        }
+    }
+
+    /// The folder of a trust root, if it can be one's.
+    fn folder(&self) -> Option<String> {
+        match self {
+            Self::Named(one) => Some(one.folder.to_string()),
+            Self::Stray(_) => None,
+        }
+    }
 }
 
 /// Rule 2, for every version in order; tells each rival.
 pub(super) fn rivals(files: &mut Files<'_>, chain: &mut Chain, sightings: &Sightings<'_>, tell: &mut Tell) {
     let mut candidates: BTreeMap<(u64, Digest), Candidate<'_>> = BTreeMap::new();
-    for one in sightings.iter() {
-        if named_role(one.name).is_none_or(|(role, _)| role != Role::Root) {
-            continue;
-        }
-        let Some(root) = files.root(one.blob) else { continue };
+    let past: &Past = files.past;
+    let named = sightings.iter().filter(|one| is_named_like_a_root(one.name));
+    let named = named.map(|one| (one.blob, Found::Named(one)));
+    for (blob, found) in named.chain(past.strays.iter().map(|stray| (stray.blob, Found::Stray(stray)))) {
+        let Some(root) = files.root(blob) else { continue };
         let key = (root.version(), root.payload().digest());
-        candidates.entry(key).or_insert_with(|| Candidate { root, forms: Vec::new() }).forms.push((one.blob, one));
+        candidates.entry(key).or_insert_with(|| Candidate { root, forms: Vec::new() }).forms.push((blob, found));
     }
     // Roots that clients can reach, by version: those of the chain, and rivals as they are found.
     let mut reached: BTreeMap<u64, Vec<Arc<Metadata<Root>>>> =
         chain.roots.iter().map(|(version, (_, root))| (*version, Vec::from([Arc::clone(root)]))).collect();
-    let past = files.past;
     let verifier = files.verifier;
     for ((version, payload), candidate) in &candidates {
         let of_chain = chain.valid.get(version).is_some_and(|valid| valid.contains(payload));
@@ -175,7 +195,7 @@ pub(super) fn rivals(files: &mut Files<'_>, chain: &mut Chain, sightings: &Sight
             if related {
                 chain.drafts += 1;
             } else {
-                let folders = candidate.forms.iter().map(|(_, one)| one.folder.to_string());
+                let folders = candidate.forms.iter().filter_map(|(_, one)| one.folder());
                 chain.others.extend(folders.filter(|folder| *folder != chain.folder));
             }
             continue;
