@@ -137,8 +137,10 @@ fn check(trusted: &TrustedRoot, files: &[Vec<u8>], verifier: &dyn Verifier) -> V
 
 /// Does the same to every item, on every core; the results are in order.
 fn parallel<T: Sync, R: Send>(items: &[T], work: &(dyn Fn(&T) -> R + Sync)) -> Vec<R> {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from).min(8);
-    if items.len() < 4 || cores < 2 {
+    // Asking for the cores reads files of the system, so it is left until there is something to share.
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from).min(8);
+    let cores = if items.len() < 4 { 1 } else { cores() };
+    if cores < 2 {
         return items.iter().map(work).collect();
     }
     let share = items.len().div_ceil(cores);

@@ -88,6 +88,9 @@ fn main() {
     ] {
         seed("address", name, address.as_bytes());
     }
+    for (name, bytes) in CLIENT {
+        seed("client", name, bytes);
+    }
     seed("text", "foreign", "Zoë \\ \u{1b}[2J \u{202e} \u{1d173}".as_bytes());
 
     // Without the pages, which are made from it and long.
@@ -195,4 +198,16 @@ const HISTORIES: &[(&str, &[[u8; 6]])] = &[
             [7, 2, 2, 0, 0, 1],
         ],
     ),
+];
+
+/// Rounds of a client, as its target takes them apart: judged by real signatures or not, with consistent snapshots or without,
+/// and how it begins; how many rounds; of each its kind, clock and path; then of each mirror the moment, how many things are
+/// done to its files, each with file and kind, whether it republishes, and what it lists.
+const CLIENT: [(&str, &[u8]); 6] = [
+    ("in-order", &[2, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 0, 0, 0, 7, 0, 2]),
+    ("plain-names", &[0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0, 2, 2, 0, 0, 0]),
+    ("two-mirrors", &[2, 1, 1, 0, 0, 0, 1, 3, 2, b'x', 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0]),
+    ("forged", &[2, 1, 0, 0, 1, 0, 1, 10, 13, 0, 3, 8, 5, 9, 0x7f, 3, 1, 0, 0, 0, 0, 1, 0, 0, 0]),
+    ("any-signature", &[3, 1, 0, 0, 1, 1, 1, 20, 12, 0, 2, 9, 5, 1, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0]),
+    ("gap", &[6, 1, 0, 0, 0, 0, 1, 1, 0, 0, 2, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0]),
 ];
