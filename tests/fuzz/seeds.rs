@@ -108,6 +108,27 @@ fn main() {
     seed("record", "whole", &record);
     seed("branch", "a-key", &branch(&all, &events));
     seed("trust_root", "whole", &record);
+
+    // The same root and what it leads to, in the layouts of others, every signature counting or not.
+    for (name, flags, folder) in [("ours", 0, ""), ("flat", 1, "metadata/"), ("roots", 2, "")] {
+        let mut bytes = vec![flags];
+        for (path, content) in
+            all.iter().filter(|(path, _)| path.starts_with("root/") || path.starts_with("repository/"))
+        {
+            let place = if folder.is_empty() {
+                path.clone()
+            } else {
+                format!("{folder}{}", path.rsplit('/').next().expect("a name"))
+            };
+            if flags != 2 || path.starts_with("root/") {
+                bytes.extend([place.as_bytes(), b"\n", content, b"\0"].concat());
+            }
+        }
+        seed("import", name, &bytes);
+    }
+    for (name, bytes) in HTTP {
+        seed("http", name, bytes);
+    }
 }
 
 /// The opening, and then alice's token and key as alice wrote them down on a branch.
@@ -210,4 +231,13 @@ const CLIENT: [(&str, &[u8]); 6] = [
     ("forged", &[2, 1, 0, 0, 1, 0, 1, 10, 13, 0, 3, 8, 5, 9, 0x7f, 3, 1, 0, 0, 0, 0, 1, 0, 0, 0]),
     ("any-signature", &[3, 1, 0, 0, 1, 1, 1, 20, 12, 0, 2, 9, 5, 1, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0]),
     ("gap", &[6, 1, 0, 0, 0, 0, 1, 1, 0, 0, 2, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0]),
+];
+
+/// From where on and how much is asked for, and the answers of servers.
+const HTTP: [(&str, &[u8]); 5] = [
+    ("whole", b"\x80HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nroot"),
+    ("part", b"\x81HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 2-3/4\r\nContent-Length: 2\r\n\r\not"),
+    ("pieces", b"\x80HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nroo\r\n1;a=b\r\nt\r\n0\r\n\r\n"),
+    ("none", b"\x80HTTP/1.1 404 Not Found\r\nContent-Length: 5\r\n\r\nnone\n"),
+    ("endless", b"\x10HTTP/1.0 200 OK\r\n\r\nmore than was asked for, and no length"),
 ];

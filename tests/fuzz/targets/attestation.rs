@@ -3,6 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use trustroot_core::attestation::anchor::Anchors;
+use trustroot_core::attestation::found::pairs;
 use trustroot_core::attestation::verify::{Expected, examine};
 use trustroot_core::key::PublicKey;
 
@@ -17,6 +18,9 @@ fuzz_target!(|bytes: &[u8]| {
         rest = after;
         part
     });
+    for (slot, device) in pairs(&[more, device, slot]) {
+        assert!(slot < 3 && device.is_none_or(|device| device < 3 && device != slot));
+    }
     let key = PublicKey::from_pem(KEY).expect("a key");
     for rehearsal in [true, false] {
         let expected =
