@@ -191,14 +191,31 @@ impl Desk {
             let version = shared.next;
             shared.next += 1;
             drop(shared);
-            let answer = ask(source, version, limits);
+            let mut asked = Asked { desk: self, version, answer: None };
+            asked.answer = Some(ask(source, version, limits));
+            drop(asked);
             shared = self.lock();
-            if answer.is_err() {
-                shared.last = 0;
-            }
-            shared.came.insert(version, answer);
-            self.changed.notify_all();
         }
+    }
+}
+
+/// A root that was asked for. Whatever happens to the one who asks, there is an answer, so that nobody waits for it for ever.
+struct Asked<'a> {
+    desk: &'a Desk,
+    version: u64,
+    answer: Option<Result<Vec<u8>, FetchError>>,
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        let none = || Err(FetchError::Io("whoever was asked gave no answer".to_owned()));
+        let answer = self.answer.take().unwrap_or_else(none);
+        let mut shared = self.desk.lock();
+        if answer.is_err() {
+            shared.last = 0;
+        }
+        shared.came.insert(self.version, answer);
+        self.desk.changed.notify_all();
     }
 }
 

@@ -9,7 +9,13 @@
 mod mirror;
 mod simulator;
 
+use mirror::Mirror;
+use mirror::owners::OWNERS;
 use mirror::rounds::{Outcome, follow};
+use std::sync::Arc;
+use std::time::Duration;
+use trustroot_client::source::{Body, FetchError, Source};
+use trustroot_client::{Client, Limits};
 
 /// Bytes by chance, many of them small, as the choices in an input are, or from JSON.
 fn by_chance(state: &mut u64) -> Vec<u8> {
@@ -56,4 +62,39 @@ fn answers_in_order_are_followed() {
         let input = [&[consistent], &rounds[..]].concat();
         assert_eq!(follow(&input), Outcome { root: 7, refreshed: 2, downloaded: 4 });
     }
+}
+
+/// A source of somebody else's that fails in the middle, from the root on that is asked for ahead.
+#[derive(Debug)]
+struct Failing(Box<dyn Source>);
+
+impl Source for Failing {
+    fn name(&self) -> String {
+        "failing".to_owned()
+    }
+
+    fn open(&self, path: &str, from: u64, most: u64) -> Result<Body, FetchError> {
+        assert_ne!(path, "6.root.json", "the source fails");
+        self.0.open(path, from, most)
+    }
+}
+
+#[test]
+fn a_source_that_panics_leaves_nobody_waiting() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_owned();
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let files = &OWNERS[1].moments[1];
+        let client = Client::new(&path, Limits::default());
+        client.init(&files["metadata/1.root.json"]).unwrap();
+        let honest = Mirror::honest(files, &Arc::default());
+        let mirrors: [Box<dyn Source>; 1] = [Box::new(Failing(honest.serving("metadata")))];
+        let refresh = || client.refresh(&mirrors, simulator::now()).map(|_| ());
+        let failed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(refresh)).is_err();
+        // What was believed before is lost with the panic; what lies here is not.
+        tell.send((failed, client.refresh(&[honest.serving("metadata")], simulator::now()).is_ok())).unwrap();
+    });
+    let ended = told.recv_timeout(Duration::from_secs(20));
+    assert_eq!(ended, Ok((true, true)), "the panic reaches the caller, and the folder can be used");
 }
