@@ -77,7 +77,7 @@ impl Way {
             1 => Self::Status(input.place() as u16),
             2 => Self::Endless(input.byte()),
             3 => Self::Broken(input.place(), ERRORS[input.below(ERRORS.len())]),
-            4 if input.byte() % 2 == 0 => Self::From(input.byte().into()),
+            4 if input.byte().is_multiple_of(2) => Self::From(input.byte().into()),
             4 => Self::From(u64::MAX - u64::from(input.byte())),
             _ => Self::Drip,
         }
@@ -200,7 +200,7 @@ impl Read for Sent {
         let rest = self.bytes.get(self.at..).unwrap_or_default();
         let mut count = into.len().min(rest.len());
         match self.way {
-            Some(Way::Drip) if self.turn % 2 == 0 => return Err(io::ErrorKind::Interrupted.into()),
+            Some(Way::Drip) if self.turn.is_multiple_of(2) => return Err(io::ErrorKind::Interrupted.into()),
             Some(Way::Drip) => count = count.min(1 + rest.len() / 16),
             Some(Way::Broken(at, kind)) if self.at >= at => return Err(io::Error::new(kind, "\u{1b}[2J broken")),
             Some(Way::Broken(at, _)) => count = count.min(at - self.at),
