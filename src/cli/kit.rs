@@ -13,7 +13,7 @@ use qrcodegen::{QrCode, QrCodeEcc};
 use trustroot_core::digest::Digest;
 use trustroot_core::signature::Portable;
 use trustroot_core::text::escape;
-use trustroot_core::tree::Tree;
+use trustroot_core::tree::{Entry, Tree};
 use trustroot_core::trusted::TrustedRoot;
 use trustroot_core::words;
 
@@ -35,7 +35,7 @@ const PLACE: &str = "https://tuf.example.org";
 /// Writes the kit of the trust root in `tree` into `dir`. `url` is where `root/` is published. Gives what to tell people.
 ///
 /// # Errors
-/// A root that is missing or does not follow; a folder that is not empty, or cannot be written.
+/// A root that is missing, no plain file, or does not follow; a folder that is not empty, or cannot be written.
 pub(super) fn write(tree: &Tree, dir: &Path, url: Option<&str>) -> Result<String, Failure> {
     let url = url.unwrap_or(PLACE).trim_end_matches('/');
     let usable = url.starts_with("https://") || url.starts_with("http://");
@@ -72,15 +72,27 @@ pub(super) fn write(tree: &Tree, dir: &Path, url: Option<&str>) -> Result<String
 
 /// The roots from 1 on, each of which follows its predecessor.
 fn roots(tree: &Tree) -> Result<Vec<Vec<u8>>, Failure> {
-    let get = |version: u64| Some(tree.get(&format!("root/{version}.root.json"))?.bytes()?.to_vec());
-    let Some(first) = get(1) else {
+    let get = |version: u64| {
+        let path = format!("root/{version}.root.json");
+        match tree.get(&path) {
+            None => Ok(None),
+            Some(Entry::File(bytes)) => Ok(Some(bytes.clone())),
+            // Passed over, it would end the chain before the newest root.
+            Some(Entry::Odd(what)) => {
+                let failure =
+                    Failure::new(Kind::Refused, format!("{path} is {what}, and a kit is made of plain files"));
+                Err(failure.hint("commit it as a plain file that is not executable"))
+            }
+        }
+    };
+    let Some(first) = get(1)? else {
         let failure = Failure::new(Kind::Refused, "there is no root/1.root.json here");
         return Err(failure.hint("a kit is made from a trust root whose first version was published"));
     };
     let mut trusted = TrustedRoot::pinned(&first, &Portable).map_err(refused)?;
     let mut roots = Vec::from([first]);
     for version in 2.. {
-        let Some(next) = get(version) else { break };
+        let Some(next) = get(version)? else { break };
         trusted = trusted.advance(&next, &Portable).map_err(refused)?;
         roots.push(next);
     }
@@ -167,8 +179,8 @@ fn readme(digest: &Digest, newest: usize, url: &str, code: &QrCode) -> String {
          | tuf-js | `clients/tuf_js.mjs` |\n\
          | go-tuf | `clients/go_tuf.go` |\n\
          | tough | `clients/tough.rs` |\n\
-         | sigstore-python | `clients/sigstore_python.sh`, if the targets hold `trusted_root.json` |\n\
-         | cosign | `clients/cosign.sh` |\n"
+         | sigstore-python | `clients/sigstore_python.sh`, if the targets hold `trusted_root.json` and `signing_config.v0.2.json` |\n\
+         | cosign | `clients/cosign.sh`, if the targets hold `trusted_root.json` |\n"
     )
 }
 

@@ -5,12 +5,14 @@
 #[allow(dead_code, missing_docs, unreachable_pub)]
 mod snippet;
 
+use std::process::Command;
+
 use trustroot_core::digest::Digest;
 use trustroot_core::metadata::Metadata;
 use trustroot_core::metadata::root::Root;
 use trustroot_core::words;
 
-use super::{run, succeeds};
+use super::{run, said, succeeds};
 
 /// The digest that a reader sees in the picture: its modules are read as a camera's pixels are.
 fn seen(svg: &str) -> String {
@@ -86,4 +88,29 @@ fn the_snippet_for_tough_follows_the_root() {
     let repository = runtime.block_on(snippet::follow(&first, &format!("file://{}", root.display()))).unwrap();
     assert_eq!(repository.root().signed.version.get(), 2);
     assert!(runtime.block_on(snippet::follow(b"{}", &format!("file://{}", root.display()))).is_err());
+
+    let mut timestamp = std::fs::read(root.join("timestamp.json")).unwrap();
+    let at = timestamp.windows(10).position(|bytes| bytes == b"\"version\":").unwrap() + 10;
+    timestamp[at] ^= 1;
+    std::fs::write(root.join("timestamp.json"), timestamp).unwrap();
+    let refused = runtime.block_on(snippet::follow(&first, &format!("file://{}", root.display())));
+    assert!(refused.unwrap_err().to_string().contains("timestamp"));
+}
+
+/// Passed over in silence, it would leave a chain that ends before the newest root.
+#[test]
+fn a_root_that_is_no_plain_file_makes_no_kit() {
+    let folder = tempfile::tempdir().unwrap();
+    succeeds(folder.path(), &["rehearse", "--auto", "--dir", "repository", "--kind", "renew"]);
+    let identity = ["-c", "user.name=Test", "-c", "user.email=test@example.org"];
+    for words in
+        [&["update-index", "--chmod=+x", "root/2.root.json"][..], &["commit", "--quiet", "--message", "Run it"]]
+    {
+        let mut git = Command::new("git");
+        git.args(identity).args(words).current_dir(folder.path().join("repository"));
+        assert!(git.status().unwrap().success());
+    }
+    let refused = run(folder.path(), &["status", "repository", "--bootstrap-kit", "kit"]);
+    assert!(!refused.status.success() && !folder.path().join("kit").exists());
+    assert!(said(&refused).contains("root/2.root.json is an executable file"), "{}", said(&refused));
 }
