@@ -28,6 +28,27 @@ fn a_second_refresh_asks_only_for_what_could_be_newer() {
 }
 
 #[test]
+fn what_nothing_newer_names_is_not_asked_for() {
+    let (mut repository, case) = start();
+    case.refresh(&repository).unwrap();
+    let old = repository.server.get("metadata/timestamp.json");
+    repository.publish();
+    repository.server.put("metadata/timestamp.json", old);
+    repository.server.asked();
+    assert_eq!(case.refresh(&repository).unwrap(), [1, 1, 1, 1]);
+    assert_eq!(repository.server.asked(), ["2.root.json", "timestamp.json"]);
+
+    let (mut repository, case) = start();
+    repository.hashes = false;
+    case.refresh(&repository).unwrap();
+    repository.meta.insert("targets".to_owned(), 1);
+    repository.publish();
+    repository.server.asked();
+    assert_eq!(case.refresh(&repository).unwrap(), [1, 2, 2, 1]);
+    assert_eq!(repository.server.asked(), ["2.root.json", "timestamp.json", "2.snapshot.json"]);
+}
+
+#[test]
 fn what_lies_here_is_what_was_received_under_plain_names() {
     let (repository, case) = start();
     let padded = [repository.server.get("metadata/timestamp.json"), b" \n".to_vec()].concat();
@@ -91,9 +112,14 @@ fn offline_uses_what_is_here_and_asks_nobody() {
 
 #[test]
 fn nothing_is_asked_without_a_trusted_root() {
-    let (repository, case) = start();
-    std::fs::write(case.folder.path().join("metadata/root.json"), b"{}").unwrap();
-    assert!(case.refresh(&repository).is_err());
+    let (mut repository, case) = start();
+    let good = String::from_utf8(repository.server.get("metadata/1.root.json")).unwrap();
+    repository.root = 0;
+    let unsigned = keys(&[66, 67], 2).sign(&repository.root_payload());
+    for bad in [b"{}".to_vec(), good.replace(",\"version\":1", "").into_bytes(), unsigned] {
+        std::fs::write(case.folder.path().join("metadata/root.json"), bad).unwrap();
+        assert!(case.refresh(&repository).is_err());
+    }
     std::fs::remove_file(case.folder.path().join("metadata/root.json")).unwrap();
     assert!(matches!(case.refresh(&repository), Err(Error::NoRoot(_))));
     assert!(repository.server.asked().is_empty());
@@ -196,6 +222,43 @@ fn an_expired_root_on_the_way_is_no_obstacle_and_at_the_end_is_one() {
     assert_eq!(case.refresh(&repository).unwrap()[0], 3);
 }
 
+/// Whoever stole a key made clients believe in a version that nobody reaches. New keys in the root take the floor away: of
+/// the timestamp by its own, of the snapshot by both, and of targets by the snapshot's.
+#[test]
+fn each_role_is_recovered_from_by_the_keys_that_vouch_for_it() {
+    for role in ["timestamp", "snapshot", "targets"] {
+        let (mut repository, case) = start();
+        match role {
+            "timestamp" => repository.timestamp = 100,
+            "snapshot" => repository.snapshot = 100,
+            _ => repository.top().version = 100,
+        }
+        repository.publish();
+        case.refresh(&repository).unwrap();
+        match role {
+            "timestamp" => repository.timestamp = 0,
+            "snapshot" => repository.snapshot = 0,
+            _ => repository.top().version = 0,
+        }
+        repository.publish();
+        assert_eq!(case.refused(&repository), Check::MetaRollback, "{role}");
+        if role != "targets" {
+            repository.timestamp_keys = keys(&[22], 1);
+        }
+        if role != "timestamp" {
+            repository.snapshot_keys = keys(&[21], 1);
+        }
+        repository.publish_root();
+        repository.publish();
+        let expected = match role {
+            "timestamp" => [2, 2, 4, 4],
+            "snapshot" => [2, 4, 2, 4],
+            _ => [2, 4, 4, 2],
+        };
+        assert_eq!(case.refresh(&repository).unwrap(), expected, "{role}");
+    }
+}
+
 #[test]
 fn stolen_online_keys_are_recovered_from_by_a_rotation() {
     let (mut repository, case) = start();
@@ -252,12 +315,18 @@ fn another_timestamp_of_the_same_version_is_passed_over() {
 
 #[test]
 fn a_timestamp_that_names_an_older_snapshot() {
-    let (mut repository, case) = start();
-    let old = repository.server.get("metadata/1.snapshot.json");
-    repository.publish();
-    case.refresh(&repository).unwrap();
-    repository.publish_timestamp(1, &old);
-    assert_eq!(case.refused(&repository), Check::MetaRollback);
+    for hashes in [true, false] {
+        let (mut repository, case) = start();
+        repository.hashes = hashes;
+        let old = repository.server.get("metadata/1.snapshot.json");
+        repository.publish();
+        case.refresh(&repository).unwrap();
+        repository.publish_timestamp(1, &old);
+        repository.server.asked();
+        assert_eq!(case.refused(&repository), Check::MetaRollback);
+        assert_eq!(case.here(), [1, 2, 2, 2], "such a timestamp is not kept");
+        assert_eq!(repository.server.asked(), ["2.root.json", "timestamp.json"]);
+    }
 }
 
 #[test]
@@ -270,6 +339,9 @@ fn expired_files_that_are_here_are_still_a_floor() {
     repository.timestamp_expires = now().plus_days(40);
     repository.publish_timestamp(1, &old);
     assert_eq!(case.refused(&repository), Check::MetaRollback);
+    // And no obstacle to what is newer.
+    repository.publish();
+    assert_eq!(case.refresh(&repository).unwrap(), [1, 4, 3, 3]);
 }
 
 #[test]
@@ -318,17 +390,21 @@ fn files_of_two_moments_are_not_mixed() {
 
 #[test]
 fn targets_that_go_back_or_are_forgotten_under_a_newer_snapshot() {
-    let (mut repository, case) = start();
-    repository.targets.insert("spare".into(), targets(30));
-    repository.publish();
-    case.refresh(&repository).unwrap();
-    repository.top().version = 1;
-    repository.publish_as_it_is();
-    assert_eq!(case.refused(&repository), Check::MetaRollback);
-    repository.top().version = 3;
-    repository.targets.remove("spare");
-    repository.publish_as_it_is();
-    assert_eq!(case.refused(&repository), Check::MetaRollback);
+    for hashes in [true, false] {
+        let (mut repository, case) = start();
+        repository.hashes = hashes;
+        repository.targets.insert("spare".into(), targets(30));
+        repository.publish();
+        case.refresh(&repository).unwrap();
+        repository.top().version = 1;
+        repository.publish_as_it_is();
+        assert_eq!(case.refused(&repository), Check::MetaRollback);
+        repository.top().version = 3;
+        repository.targets.remove("spare");
+        repository.publish_as_it_is();
+        assert_eq!(case.refused(&repository), Check::MetaRollback);
+        assert_eq!(case.here()[2..], [2, 2], "such a snapshot is not kept");
+    }
 }
 
 #[test]

@@ -8,10 +8,12 @@ mod simulator;
 use ed25519_dalek::Signer as _;
 use sha2::{Digest as _, Sha256, Sha512};
 use simulator::{Case, Keys, Repository, keys, now, payload, start, targets, to};
+use std::process::Command;
 use trustroot_client::Error;
 use trustroot_core::check::Check;
 use trustroot_core::json::Value;
 use trustroot_core::metadata::envelope::assemble;
+use trustroot_core::payload::Payload;
 
 fn signed_by(numbers: &[u8], threshold: u64, signers: &[u8]) -> Keys {
     Keys { signers: signers.to_vec(), ..keys(numbers, threshold) }
@@ -140,7 +142,7 @@ fn with_signatures(repository: &Repository, change: impl Fn(&mut Vec<Value>)) {
     let Value::Obj(members) = &mut file else { unreachable!() };
     let Some(Value::Arr(list)) = members.get_mut("signatures") else { unreachable!() };
     change(list);
-    let payload = trustroot_core::payload::Payload::of(&file);
+    let payload = Payload::of(&file);
     repository.server.put("metadata/timestamp.json", payload.to_json());
 }
 
@@ -173,6 +175,153 @@ fn a_bad_signature_beside_enough_good_ones_is_passed_over() {
         with_signatures(&repository, |list| drop(list.remove(0)));
         assert_eq!(case.refused(&repository), Check::MetaQuorum, "{bad}");
     }
+}
+
+/// A key that openssl made and signs with, as other programs write one into a root.
+struct Foreign {
+    folder: tempfile::TempDir,
+    kind: &'static str,
+    object: Value,
+    id: String,
+}
+
+impl Foreign {
+    /// Runs openssl, and gives what it wrote.
+    fn openssl(folder: &std::path::Path, words: &[&str]) -> Vec<u8> {
+        let output = Command::new("openssl").args(words).current_dir(folder).output().unwrap();
+        assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+        output.stdout
+    }
+
+    fn new(kind: &'static str, scheme: &str, made: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path();
+        Self::openssl(path, &[&["genpkey", "-out", "key", "-algorithm"], made].concat());
+        let public = match kind {
+            "ed25519" => {
+                let der = Self::openssl(path, &["pkey", "-in", "key", "-pubout", "-outform", "DER"]);
+                der[der.len() - 32..].iter().map(|byte| format!("{byte:02x}")).collect()
+            }
+            _ => String::from_utf8(Self::openssl(path, &["pkey", "-in", "key", "-pubout"])).unwrap(),
+        };
+        // Members that are no part of the key to us are part of its id.
+        let object = Value::from([
+            ("keytype", kind.into()),
+            ("scheme", scheme.into()),
+            ("keyval", Value::from([("public", public.into())])),
+            ("keyid_hash_algorithms", "md5".into()),
+            ("x-owner", Value::from([("a", Value::from(1)), ("b", Value::from(2))])),
+        ]);
+        let id = Payload::of(&object).digest().to_string();
+        Self { folder, kind, object, id }
+    }
+
+    fn sign(&self, payload: &Payload) -> Vec<u8> {
+        let path = self.folder.path();
+        std::fs::write(path.join("payload"), payload.bytes()).unwrap();
+        let pss: &[&str] = &["-pkeyopt", "rsa_padding_mode:pss", "-pkeyopt", "rsa_pss_saltlen:32"];
+        let hashed: &[&str] = &["-digest", "sha256"];
+        let with: &[&[&str]] = match self.kind {
+            "rsa" => &[hashed, pss],
+            "ecdsa" => &[hashed],
+            _ => &[],
+        };
+        let words = ["pkeyutl", "-sign", "-rawin", "-inkey", "key", "-in", "payload"];
+        Self::openssl(path, &[&words[..], &with.concat()].concat())
+    }
+}
+
+/// Each kind of key that the specification names, needed for the quorum of a root, and what openssl signs with it.
+#[test]
+fn keys_of_every_kind_count_and_their_bad_signatures_do_not() {
+    let kinds: [(&str, &str, &[&str]); 3] = [
+        ("rsa", "rsassa-pss-sha256", &["RSA", "-pkeyopt", "rsa_keygen_bits:2048"]),
+        ("ecdsa", "ecdsa-sha2-nistp256", &["EC", "-pkeyopt", "ec_paramgen_curve:P-256"]),
+        ("ed25519", "ed25519", &["ED25519"]),
+    ];
+    for (kind, scheme, made) in kinds {
+        let foreign = Foreign::new(kind, scheme, made);
+        let (mut repository, case) = start();
+        let payload = |version: u64, repository: &mut Repository| {
+            repository.root = version;
+            let mut root = trustroot_core::json::parse(repository.root_payload().bytes()).unwrap();
+            let Value::Obj(members) = &mut root else { unreachable!() };
+            let Some(Value::Obj(keys)) = members.get_mut("keys") else { unreachable!() };
+            keys.insert(foreign.id.clone(), foreign.object.clone());
+            let Some(Value::Obj(roles)) = members.get_mut("roles") else { unreachable!() };
+            let Some(Value::Obj(role)) = roles.get_mut("root") else { unreachable!() };
+            let Some(Value::Arr(ids)) = role.get_mut("keyids") else { unreachable!() };
+            ids.push(Value::Str(foreign.id.clone()));
+            role.insert("threshold".to_owned(), Value::from(4));
+            Payload::of(&root)
+        };
+        let put = |payload: &Payload, signature: Vec<u8>, repository: &Repository| {
+            let file = repository.root_keys.sign(payload);
+            let file = with_one_more(&file, &foreign.id, &signature);
+            repository.server.put(&format!("metadata/{}.root.json", repository.root), file);
+        };
+        let second = payload(2, &mut repository);
+        put(&second, foreign.sign(&second), &repository);
+        assert_eq!(case.refresh(&repository).unwrap(), [2, 1, 1, 1], "{kind}");
+
+        let third = payload(3, &mut repository);
+        for bad in [foreign.sign(&second), Vec::new(), vec![0x30; 70]] {
+            put(&third, bad, &repository);
+            assert_eq!(case.refused(&repository), Check::RootQuorumOld, "{kind}");
+            assert_eq!(case.here(), [2, 1, 1, 1], "{kind}");
+        }
+        put(&third, foreign.sign(&third), &repository);
+        assert_eq!(case.refresh(&repository).unwrap(), [3, 1, 1, 1], "{kind}");
+    }
+}
+
+/// The file with this signature besides its own.
+fn with_one_more(file: &[u8], id: &str, signature: &[u8]) -> Vec<u8> {
+    let mut file = trustroot_core::json::parse(file).unwrap();
+    let Value::Obj(members) = &mut file else { unreachable!() };
+    let Some(Value::Arr(list)) = members.get_mut("signatures") else { unreachable!() };
+    let sig: String = signature.iter().map(|byte| format!("{byte:02x}")).collect();
+    list.push(Value::from([("keyid", id.into()), ("sig", sig.into())]));
+    Payload::of(&file).to_json()
+}
+
+/// Other programs indent what they write, and keep an empty signature where somebody has yet to sign.
+#[test]
+fn files_as_other_programs_write_them() {
+    let (mut repository, case) = start();
+    repository.hashes = false;
+    repository.top().to.push(to("inner", 30, &["inner/*", "inner/*/*"]));
+    let files = [("inner/deep/a".to_owned(), b"a".to_vec())].into();
+    repository.targets.insert("inner".into(), simulator::Targets { files, ..targets(30) });
+    repository.publish_root();
+    repository.publish();
+    for (path, bytes) in repository.server.files() {
+        if path.ends_with(".json") {
+            let file = with_one_more(&bytes, "absent", b"");
+            repository.server.put(&path, indented(&file));
+        }
+    }
+    assert_eq!(case.download(&repository, "inner/deep/a").unwrap(), b"a");
+    assert_eq!(case.here(), [2, 2, 2, 2]);
+    let here = std::fs::read(case.folder.path().join("metadata/timestamp.json")).unwrap();
+    assert_eq!(here, repository.server.get("metadata/timestamp.json"), "kept as it was received");
+}
+
+/// JSON with a line for each member and element.
+fn indented(json: &[u8]) -> Vec<u8> {
+    let (mut out, mut quoted, mut escaped) = (Vec::new(), false, false);
+    for byte in json {
+        out.push(*byte);
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'"' => quoted = !quoted,
+            b'{' | b'[' | b',' if !quoted => out.extend(b"\n  "),
+            b':' if !quoted => out.push(b' '),
+            _ => {}
+        }
+    }
+    out
 }
 
 // ------------------------------------------------------------------------------------------------- hashes of targets
@@ -208,8 +357,8 @@ fn hashes_that_are_known_are_checked_and_a_target_without_one_is_not_had() {
 }
 
 /// Signs these targets, version 2, and what stands above them.
-fn republish(repository: &Repository, targets: &trustroot_core::payload::Payload) {
-    let sign = |number: u8, payload: &trustroot_core::payload::Payload| {
+fn republish(repository: &Repository, targets: &Payload) {
+    let sign = |number: u8, payload: &Payload| {
         let public =
             trustroot_core::key::PublicKey::from_ed25519(simulator::key(number).verifying_key().as_bytes()).unwrap();
         let id = trustroot_core::metadata::build::new_key_id(&public).unwrap();
@@ -296,7 +445,7 @@ fn unknown_fields_are_signed_and_passed_over() {
     for path in [&[][..], &["roles", "root"], &["keys", "*"], &["keys", "*", "keyval"]] {
         add(&mut root, path);
     }
-    let payload = trustroot_core::payload::Payload::of(&root);
+    let payload = Payload::of(&root);
     repository.server.put("metadata/2.root.json", repository.root_keys.sign(&payload));
     // The key whose object changed keeps the id it had: a leniency, and no obstacle.
     assert_eq!(case.refresh(&repository).unwrap(), [2, 1, 1, 1]);

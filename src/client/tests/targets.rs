@@ -39,10 +39,36 @@ fn visits(edges: &[(&str, &str, &[&'static str], bool)], order: &[&str]) {
 #[test]
 fn delegations_are_searched_in_order_and_depth_first() {
     let all: &[&str] = &["*"];
+    let to_both = [("targets", "A", all, false), ("targets", "B", all, false)];
+    visits(&to_both[..1], &["A"]);
+    visits(&to_both, &["A", "B"]);
+    visits(&[&to_both[..], &[("B", "C", all, false)]].concat(), &["A", "B", "C"]);
+    visits(&[&to_both[..], &[("A", "C", all, false), ("A", "D", all, false)]].concat(), &["A", "C", "D", "B"]);
+    visits(&[&to_both[..], &[("A", "C", all, false), ("C", "D", all, false)]].concat(), &["A", "C", "D", "B"]);
+}
+
+#[test]
+fn a_branch_that_does_not_match_is_passed_over_with_all_below_it() {
+    let (all, some): (&[&str], &[&str]) = (&["*"], &["*.py"]);
+    visits(&[("targets", "A", some, false), ("targets", "B", all, false), ("A", "C", all, false)], &["B"]);
     visits(
-        &[("targets", "A", all, false), ("targets", "B", all, false), ("A", "C", all, false), ("A", "D", all, false)],
-        &["A", "C", "D", "B"],
+        &[("targets", "A", all, false), ("targets", "B", all, false), ("A", "C", some, false), ("C", "D", all, false)],
+        &["A", "B"],
     );
+}
+
+#[test]
+fn a_role_that_two_delegate_to_is_visited_once_where_it_first_matches() {
+    let all: &[&str] = &["*"];
+    for (of_a, order) in [(all, ["A", "C", "B"]), (&["*.py"], ["A", "B", "C"])] {
+        let edges = [
+            ("targets", "A", all, false),
+            ("targets", "B", all, false),
+            ("B", "C", all, false),
+            ("A", "C", of_a, false),
+        ];
+        visits(&edges, &order);
+    }
 }
 
 #[test]
@@ -99,13 +125,19 @@ fn hashed_bins_and_succinct_bins() {
     repository.publish();
     assert_eq!(case.find(&repository, "a.txt").unwrap(), "bin");
 
-    let (mut repository, case) = start();
-    repository.top().bins = Some((4, "bins", 31));
-    let name = format!("bins-{}", &hash[..1]);
-    let files = [("a.txt".to_owned(), b"a".to_vec())].into();
-    repository.targets.insert(name.clone(), Targets { files, ..targets(31) });
-    repository.publish();
-    assert_eq!(case.find(&repository, "a.txt").unwrap(), name);
+    for bits in [1, 2, 4, 8, 12] {
+        let (mut repository, case) = start();
+        repository.top().bins = Some((bits, "bins", 31));
+        let number = u32::from_str_radix(&hash[..8], 16).unwrap() >> (32 - bits);
+        let digits = (bits as usize).div_ceil(4);
+        let name = format!("bins-{number:0digits$x}");
+        let files = [("a.txt".to_owned(), b"a".to_vec())].into();
+        repository.targets.insert(name.clone(), Targets { files, ..targets(31) });
+        repository.publish();
+        repository.server.asked();
+        assert_eq!(case.find(&repository, "a.txt").unwrap(), name);
+        assert_eq!(repository.server.asked()[4..], [format!("1.{name}.json")], "no other bin is asked for");
+    }
 }
 
 #[test]
@@ -149,6 +181,13 @@ fn each_delegation_is_judged_by_the_keys_of_its_own_delegator() {
     let mut session = client.refresh(&mirrors, now()).unwrap();
     assert_eq!(session.find("l").unwrap().role, "shared");
     assert!(matches!(session.find("r"), Err(Error::Refused(refusal)) if refusal.check() == Check::MetaQuorum));
+    drop(session);
+
+    // What one run stored of `shared` is judged again in the next one, by whoever leads to it there.
+    assert_eq!(case.find(&repository, "l").unwrap(), "shared");
+    let other = case.find(&repository, "r");
+    assert!(matches!(other, Err(Error::Refused(refusal)) if refusal.check() == Check::MetaQuorum));
+    assert_eq!(case.find(&repository, "l").unwrap(), "shared");
 }
 
 #[test]
