@@ -311,6 +311,7 @@ struct Walk<'a> {
 impl Walk<'_> {
     /// Takes `tip` and everything before it.
     fn from(&mut self, tip: Oid) -> Result<(), LedgerError> {
+        let cut = self.reading.is_shallow();
         let mut open = vec![tip];
         // The parents of a commit are numbered once all of them are known.
         let mut parents: Vec<(usize, Vec<Oid>)> = Vec::new();
@@ -334,7 +335,7 @@ impl Walk<'_> {
             let mut known = Vec::new();
             for parent in commit.parents {
                 // Where a clone was cut, parents are named and not there.
-                if self.reading.is_shallow() && self.odb.read_header(parent).is_err() {
+                if cut && self.odb.read_header(parent).is_err() {
                     continue;
                 }
                 known.push(parent);

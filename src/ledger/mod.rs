@@ -16,6 +16,7 @@
 mod carry;
 mod git;
 mod history;
+mod listing;
 mod lock;
 mod merge;
 mod named;

@@ -12,16 +12,14 @@
 //! 5. Links are not followed and submodules not entered; what a link holds is a file like others to rule 2.
 
 use std::collections::{HashMap, HashSet};
-use std::ops::Range;
 use std::rc::Rc;
 
 use git2::{ObjectType, Odb, Oid};
 use trustroot_core::text::escape;
 use trustroot_core::time::Timestamp;
-use trustroot_core::verify::history::{
-    Change, Held, Holder, Stray, is_a_root, is_named_like_a_key, is_named_like_a_root, is_named_like_metadata,
-};
+use trustroot_core::verify::history::{Change, Held, Holder, Stray, is_a_root};
 
+use super::listing::{Item, Kept, Listing, Named, Pairs, alike};
 use super::read::Reading;
 use crate::seams::LedgerError;
 
@@ -40,7 +38,7 @@ const MAX_SOUGHT: usize = 8 << 30;
 /// The most bytes of all different contents together.
 const MAX_CONTENTS: usize = 512 << 20;
 /// The most entries of trees that are looked at, each time that they are.
-const MAX_LOOKED: usize = 200_000_000;
+const MAX_LOOKED: usize = 500_000_000;
 /// The most changes of all commits together.
 const MAX_CHANGES: usize = 5_000_000;
 /// The most folders with metadata or keys, in all commits together.
@@ -51,9 +49,6 @@ const MAX_DEPTH: usize = 64;
 const MAX_PATH: usize = 4096;
 /// How many entries of trees are kept at hand for the next comparison.
 const KEPT: usize = 500_000;
-
-/// Where some keep the earlier roots, beside the newest.
-const ROOT_HISTORY: &[u8] = b"root_history";
 
 /// Everything that was found so far, each folder, name and content once.
 pub(super) struct Scan<'a> {
@@ -105,181 +100,8 @@ impl Numbered {
     }
 }
 
-/// A tree: its files and its folders, each in order of names.
-#[derive(Default)]
-struct Listing {
-    raw: Vec<u8>,
-    files: Vec<Item>,
-    folders: Vec<Item>,
-    /// Whether a file is named like TUF's.
-    metadata: bool,
-    entries: usize,
-}
-
-struct Item {
-    name: Range<u32>,
-    id: Oid,
-    mode: Mode,
-    named: Named,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Mode {
-    File,
-    Folder,
-    Link,
-    Submodule,
-}
-
-impl Mode {
-    /// What it is, if it is no file.
-    fn odd(self) -> Option<&'static str> {
-        match self {
-            Self::Link => Some("a symbolic link"),
-            Self::Submodule => Some("a submodule"),
-            Self::File | Self::Folder => None,
-        }
-    }
-}
-
-/// What a name promises.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Named {
-    Root,
-    Metadata,
-    Json,
-    Key,
-    Other,
-}
-
-impl Named {
-    /// A name that is no text promises nothing.
-    fn of(name: &[u8]) -> Self {
-        let Ok(text) = std::str::from_utf8(name) else { return Self::Other };
-        match text {
-            _ if is_named_like_a_key(text) => Self::Key,
-            _ if !text.ends_with(".json") => Self::Other,
-            _ if is_named_like_a_root(text) => Self::Root,
-            _ if is_named_like_metadata(text) => Self::Metadata,
-            _ => Self::Json,
-        }
-    }
-}
-
-impl Item {
-    /// Whether somebody could keep a root in it that nobody looks for there.
-    fn may_hide(&self) -> bool {
-        self.mode == Mode::Link || self.mode == Mode::File && self.named != Named::Root
-    }
-}
-
-/// Which files of a folder are meant.
-#[derive(Clone, Copy)]
-enum Kept {
-    /// Keys everywhere, other files only beside metadata.
-    Here,
-    /// As the roots of a `root_history/`: everything that is JSON or a key.
-    History,
-}
-
-impl Listing {
-    /// Reads a tree as git stores it; nothing if it is none.
-    fn parse(raw: Vec<u8>) -> Option<Self> {
-        let mut listing = Self::default();
-        let mut at = 0;
-        while at < raw.len() {
-            let space = at + raw.get(at..)?.iter().take(8).position(|byte| *byte == b' ')?;
-            let mode = u32::from_str_radix(std::str::from_utf8(raw.get(at..space)?).ok()?, 8).ok()?;
-            let end = space + 1 + raw.get(space + 1..)?.iter().position(|byte| *byte == 0)?;
-            let name = raw.get(space + 1..end)?;
-            let id = Oid::from_bytes(raw.get(end + 1..end + 21)?).ok()?;
-            at = end + 21;
-            listing.entries += 1;
-            let mode = match mode {
-                0o040_000 => Mode::Folder,
-                0o120_000 => Mode::Link,
-                0o160_000 => Mode::Submodule,
-                _ => Mode::File,
-            };
-            let named = if mode == Mode::Folder { Named::Other } else { Named::of(name) };
-            listing.metadata |= matches!(named, Named::Root | Named::Metadata);
-            let item = Item { name: u32::try_from(space + 1).ok()?..u32::try_from(end).ok()?, id, mode, named };
-            if mode == Mode::Folder { &mut listing.folders } else { &mut listing.files }.push(item);
-        }
-        listing.raw = raw;
-        let raw = &listing.raw;
-        let by_name = |a: &Item, b: &Item| name_in(raw, a).cmp(name_in(raw, b));
-        listing.files.sort_by(by_name);
-        listing.folders.sort_by(by_name);
-        Some(listing)
-    }
-
-    fn name(&self, item: &Item) -> &[u8] {
-        name_in(&self.raw, item)
-    }
-
-    /// Whether a file is kept. Of several of one name all are or none.
-    fn keeps(&self, item: &Item, kept: Kept) -> bool {
-        match kept {
-            _ if item.named == Named::Key => true,
-            Kept::Here => self.metadata && item.named != Named::Other,
-            Kept::History => item.named != Named::Other,
-        }
-    }
-
-    /// The tree of the earlier roots that belong to the metadata here.
-    fn history(&self) -> Option<Oid> {
-        self.folders.iter().find(|item| self.metadata && self.name(item) == ROOT_HISTORY).map(|item| item.id)
-    }
-
-    /// Whether a folder has a life of its own.
-    fn is_apart(&self, item: &Item) -> bool {
-        self.name(item) != ROOT_HISTORY || Some(item.id) != self.history()
-    }
-}
-
-fn name_in<'r>(raw: &'r [u8], item: &Item) -> &'r [u8] {
-    raw.get(item.name.start as usize..item.name.end as usize).unwrap_or_default()
-}
-
-/// Entries of one name in two lists in order of names: the name, and those of either.
-type Same<'l> = (&'l [u8], &'l [Item], &'l [Item]);
-
-/// Two lists in order of names, side by side.
-struct Pairs<'l> {
-    old: (&'l Listing, &'l [Item]),
-    new: (&'l Listing, &'l [Item]),
-}
-
-impl<'l> Iterator for Pairs<'l> {
-    type Item = Same<'l>;
-
-    fn next(&mut self) -> Option<Same<'l>> {
-        let name = match (self.old.1.first(), self.new.1.first()) {
-            (Some(a), Some(b)) => self.old.0.name(a).min(self.new.0.name(b)),
-            (Some(a), None) => self.old.0.name(a),
-            (None, Some(b)) => self.new.0.name(b),
-            (None, None) => return None,
-        };
-        Some((name, run(&mut self.old, name), run(&mut self.new, name)))
-    }
-}
-
-/// Whether nothing changed.
-fn alike(before: &[Item], after: &[Item]) -> bool {
-    before.len() == after.len() && before.iter().zip(after).all(|(a, b)| (a.id, a.mode) == (b.id, b.mode))
-}
-
 fn joined(path: &str, name: &str) -> String {
     if path.is_empty() { name.to_owned() } else { format!("{path}/{name}") }
-}
-
-/// Takes the entries of this name from the front.
-fn run<'l>(of: &mut (&'l Listing, &'l [Item]), name: &[u8]) -> &'l [Item] {
-    let count = of.1.iter().take_while(|item| of.0.name(item) == name).count();
-    let (taken, rest) = of.1.split_at(count);
-    of.1 = rest;
-    taken
 }
 
 impl<'a> Scan<'a> {
@@ -371,10 +193,12 @@ impl<'a> Scan<'a> {
         if path.len() > MAX_PATH {
             return Err(LedgerError::Limit(format!("a path of more than {MAX_PATH} bytes")));
         }
-        let (old, new) = (self.listing(old)?, self.listing(new)?);
+        let old = self.listing(old, None)?;
+        let new = self.listing(new, Some(&old))?;
         self.files((&old, &new), Kept::Here, path, changes)?;
         if old.history() != new.history() {
-            let (old, new) = (self.listing(old.history())?, self.listing(new.history())?);
+            let old = self.listing(old.history(), None)?;
+            let new = self.listing(new.history(), Some(&old))?;
             self.files((&old, &new), Kept::History, path, changes)?;
             self.folders((&old, &new), &joined(path, "root_history"), depth + 1, changes)?;
         }
@@ -389,15 +213,13 @@ impl<'a> Scan<'a> {
         depth: usize,
         changes: &mut Vec<Change>,
     ) -> Result<(), LedgerError> {
-        for (name, before, after) in (Pairs { old: (old, &old.folders), new: (new, &new.folders) }) {
-            if alike(before, after) && old.history() == new.history() {
+        let (was, is) = (old.history(), new.history());
+        for (name, before, after) in Pairs::of_folders((old, new), was != is) {
+            if alike(before, after) && was == is {
                 continue;
             }
-            let ids = |listing: &Listing, items: &[Item]| -> Vec<Oid> {
-                items.iter().filter(|item| listing.is_apart(item)).map(|item| item.id).collect()
-            };
             let below = joined(path, &String::from_utf8_lossy(name));
-            match (ids(old, before).as_slice(), ids(new, after).as_slice()) {
+            match (old.apart(before, was).as_slice(), new.apart(after, is).as_slice()) {
                 ([old], [new]) => self.compare(Some(*old), Some(*new), &below, depth + 1, changes)?,
                 (old, new) if old == new => {}
                 // Where a tree has two folders of one name, all of it goes, and all of it comes.
@@ -424,8 +246,8 @@ impl<'a> Scan<'a> {
         if depth > MAX_DEPTH {
             return Err(LedgerError::Limit(format!("folders more than {MAX_DEPTH} deep")));
         }
-        let listing = self.listing(Some(id))?;
-        let mut holds = listing.metadata || listing.files.iter().any(|item| item.named == Named::Key);
+        let listing = self.listing(Some(id), None)?;
+        let mut holds = listing.is_of_metadata() || listing.files.iter().any(|item| item.named == Named::Key);
         // Where it holds something else, each file is asked when the folder is compared.
         for item in listing.files.iter().filter(|item| item.may_hide()) {
             holds = holds || self.is_root(item.id)?;
@@ -446,8 +268,9 @@ impl<'a> Scan<'a> {
         path: &str,
         changes: &mut Vec<Change>,
     ) -> Result<(), LedgerError> {
-        let prefix = if matches!(kept, Kept::History) { "root_history/" } else { "" };
-        for (name, before, after) in (Pairs { old: (old, &old.files), new: (new, &new.files) }) {
+        let prefix = if kept == Kept::History { "root_history/" } else { "" };
+        let turned = kept == Kept::Here && old.is_of_metadata() != new.is_of_metadata();
+        for (name, before, after) in Pairs::of_files((old, new), turned) {
             let same = alike(before, after);
             let keeps = |listing: &Listing, items: &[Item]| items.iter().any(|item| listing.keeps(item, kept));
             // Where the first metadata comes or the last goes, what lies beside it comes or goes with it.
@@ -503,26 +326,26 @@ impl<'a> Scan<'a> {
         Ok(is)
     }
 
-    /// A tree.
-    fn listing(&mut self, id: Option<Oid>) -> Result<Rc<Listing>, LedgerError> {
+    /// A tree. `like` is one that it may resemble.
+    fn listing(&mut self, id: Option<Oid>, like: Option<&Listing>) -> Result<Rc<Listing>, LedgerError> {
         let Some(id) = id else { return Ok(Rc::default()) };
         let listing = match self.listings.get(&id) {
             Some(known) => Rc::clone(known),
             None => {
                 let raw = self.reading.object(self.odb, id, ObjectType::Tree, MAX_TREE)?;
-                let read =
-                    Listing::parse(raw).ok_or_else(|| self.reading.damaged(format!("the object {id} is no tree")))?;
+                let read = Listing::parse(raw, like.unwrap_or(&Listing::default()))
+                    .ok_or_else(|| self.reading.damaged(format!("the object {id} is no tree")))?;
                 let read = Rc::new(read);
-                if self.kept + read.entries > KEPT {
+                if self.kept + read.entries() > KEPT {
                     self.listings.clear();
                     self.kept = 0;
                 }
-                self.kept += read.entries;
+                self.kept += read.entries();
                 self.listings.insert(id, Rc::clone(&read));
                 read
             }
         };
-        self.looked += listing.entries;
+        self.looked += listing.entries();
         if self.looked > MAX_LOOKED {
             return Err(LedgerError::Limit(format!("more than {MAX_LOOKED} entries of folders to look at")));
         }

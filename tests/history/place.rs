@@ -27,7 +27,7 @@ fn it_chooses_reports_and_the_lines_it_prints_hold() {
     assert_eq!(code, 0, "{text}");
     assert!(text.contains("it has no layout of ours"), "{text}");
     let page = fs::read_to_string(html).unwrap();
-    assert!(page.contains("<svg") && !page.contains("<script") && !page.contains("http:"), "{page}");
+    assert!(page.contains("class=\"track\"") && !page.contains("<script") && !page.contains("http:"), "{page}");
     let (code, json, _) = program(stage.path(), 15, &["--json", "--history"]);
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!((code, json["verdict"].as_str()), (0, Some("consistent")));

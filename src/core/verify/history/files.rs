@@ -109,16 +109,16 @@ pub(super) struct Files<'a> {
     pinned: BTreeMap<usize, Result<TrustedRoot, Refusal>>,
     /// By folder: since when, and which.
     roots: BTreeMap<&'a str, (usize, Roots)>,
-    /// Delegated files that were followed and delegate no further, by who delegates and by content.
-    pub(super) leaves: BTreeMap<(usize, usize), Leaf>,
+    /// Targets that were followed and delegate no further, by who says who signs them (a root, or other targets) and by content.
+    leaves: BTreeMap<(usize, usize), Leaf>,
 }
 
-/// A delegated file that a client takes: as which role, by which promise of the snapshot, and when it expires.
+/// A file of targets that a client takes: as which role, by which promise of the snapshot, and when it expires.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Leaf {
-    pub(super) role: String,
-    pub(super) promise: MetaFile,
-    pub(super) expires: time::Timestamp,
+struct Leaf {
+    role: String,
+    promise: MetaFile,
+    expires: time::Timestamp,
 }
 
 /// The roots of a folder, the newest first: the content of each, by version.
@@ -156,6 +156,31 @@ impl<'a> Files<'a> {
             }
         });
         entry.as_ref()
+    }
+
+    /// Keeps what the way of a client showed: the file was read, and a quorum of the role in the root signed it.
+    pub(super) fn learnt<T: Body>(&mut self, root: usize, role: Role, blob: usize, file: &Metadata<T>) {
+        self.read.entry((blob, role)).or_insert_with(|| Some(Read::of(role, file)));
+        self.signed.insert((root, blob, role), true);
+    }
+
+    /// When the targets that were followed expire, as this role and by this promise, if they delegate no further.
+    pub(super) fn leaf(&self, by: (usize, usize), role: &str, promise: Option<&MetaFile>) -> Option<time::Timestamp> {
+        let leaf = self.leaves.get(&by)?;
+        (leaf.role == role && Some(&leaf.promise) == promise).then_some(leaf.expires)
+    }
+
+    /// Keeps that a client took these targets, if they delegate no further.
+    pub(super) fn followed(
+        &mut self,
+        by: (usize, usize),
+        role: &str,
+        promise: Option<&MetaFile>,
+        file: &Metadata<Targets>,
+    ) {
+        let Some(promise) = promise.filter(|_| file.body().delegations().is_none()) else { return };
+        let leaf = Leaf { role: role.to_string(), promise: promise.clone(), expires: file.expires() };
+        self.leaves.insert(by, leaf);
     }
 
     /// The root with this content.

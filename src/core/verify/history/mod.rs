@@ -20,13 +20,15 @@ mod roots;
 mod same;
 mod set;
 mod sightings;
+mod timeline;
 mod told;
 
 pub use files::{is_a_root, is_named_like_a_key, is_named_like_a_root, is_named_like_metadata};
 pub use page::page;
 pub use past::{Change, Held, Holder, Moment, Move, Past, Stray};
 pub use report::{
-    Attestation, AttestationFacts, Break, Facts, HistoryReport, HolderLife, RoleLife, RoleSpan, RootLife, Seen, Told,
+    Attestation, AttestationFacts, Break, Facts, HistoryReport, HolderLife, Rival, RoleLife, RoleSpan, RootLife, Seen,
+    Told,
 };
 
 use self::files::Files;
@@ -96,6 +98,7 @@ pub fn verify_history(past: &Past, ask: &Ask<'_>, verifier: &dyn Verifier) -> Hi
             tell.found(finding, newest.seen.clone().into_iter().collect());
         }
         facts.folder = roots::shown(&chain.folder);
+        facts.rivals = core::mem::take(&mut chain.rivals);
         facts.breaks = line.breaks;
         facts.waited = line.waited;
         facts.drafts = chain.drafts;

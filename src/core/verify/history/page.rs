@@ -5,27 +5,22 @@
 //! 2. Every mark of the timeline has a title, and stands below in words; nothing is said by colour alone.
 
 use super::past::Holder;
-use super::report::{HistoryReport, HolderLife, RoleLife, Seen, Told};
+use super::report::{HistoryReport, Seen, Told};
+use super::timeline::{margin, timeline};
 use crate::check::{Check, Level};
 use crate::page::html;
-use crate::time::Timestamp;
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-/// The most spans of a role that are drawn.
-const MAX_SPANS: usize = 4000;
-/// The most roots, roles and holders that have a lane.
-const MAX_LANES: usize = 60;
+/// The most findings of one check that are shown at once, and at all.
+const MAX_OPEN: usize = 12;
+const MAX_FOUND: usize = 1000;
 /// The most places of a finding that are shown at once.
 const MAX_PLACES: usize = 4;
 /// The most files that a form is said of.
 const MAX_SUBJECTS: usize = 12;
-/// Where the lanes begin and end, and how high one is.
-const LEFT: i64 = 190;
-const RIGHT: i64 = 980;
-const LANE: i64 = 24;
 
 /// The page, as HTML.
 pub fn page(report: &HistoryReport) -> String {
@@ -35,7 +30,7 @@ pub fn page(report: &HistoryReport) -> String {
     out.push_str(include_str!("page.css"));
     out.push_str("</style>\n</head>\n<body>\n<table class=\"sheet\" role=\"presentation\"><tbody><tr><td><main>\n");
     out.push_str("<p class=\"kind\">The history of a trust root</p>\n");
-    out.push_str(&format!("<h1>{}</h1>\n", text(&facts.folder)));
+    out.push_str(&format!("<h1>{}</h1>\n", text(&facts.folder).replace('/', "/<wbr>")));
     let class = if report.accepted() { "verdict" } else { "verdict refused" };
     out.push_str(&format!("<p class=\"{class}\">{}</p>\n", text(&report.headline())));
     out.push_str(&format!(
@@ -45,6 +40,7 @@ pub fn page(report: &HistoryReport) -> String {
         text(&facts.head),
         report.now
     ));
+    out.push_str(&tiles(report));
     out.push_str(&timeline(report));
     findings(&report.findings, &mut out);
     roots(report, &mut out);
@@ -64,204 +60,43 @@ pub fn page(report: &HistoryReport) -> String {
 }
 
 /// Words of the report, which are escaped for people already.
-fn text(words: &str) -> String {
+pub(super) fn text(words: &str) -> String {
     html::escape(words)
 }
 
-// -------------------------------------------------------------------------------------------------------- the timeline
-
-/// Where moments lie from left to right.
-struct Scale {
-    from: i64,
-    to: i64,
-}
-
-impl Scale {
-    fn x(&self, time: Timestamp) -> i64 {
-        let whole = i128::from((self.to - self.from).max(1));
-        let part = i128::from(time.unix().clamp(self.from, self.to) - self.from);
-        LEFT + i64::try_from(part * i128::from(RIGHT - LEFT) / whole).unwrap_or(0)
-    }
-}
-
-fn timeline(report: &HistoryReport) -> String {
+/// What people ask first, in a number each.
+fn tiles(report: &HistoryReport) -> String {
     let facts = &report.facts;
-    let Some((first, last)) = facts.span else { return String::new() };
-    let end = facts.roots.last().map_or(last, |root| root.expires.min(last.plus_days(730)));
-    let scale = Scale { from: first.unix(), to: end.max(last).max(report.now.min(last.plus_days(730))).unix() };
-    let mut rows = Vec::new();
-    let mut y = 34;
-    for root in facts.roots.iter().rev().take(MAX_LANES).rev() {
-        let Some(from) = root.from else { continue };
-        let until = root.until.unwrap_or_else(|| report.now.clamp(from, from.max(root.expires)));
-        let class = if root.accepted && root.rivals == 0 { "ok" } else { "bad" };
-        let what = format!(
-            "root {}: newest from {} to {}, expires {}; {} of {} keys signed, {} needed; {} rivals",
-            root.version, from, until, root.expires, root.signed, root.keys, root.threshold, root.rivals
-        );
-        let rival = if root.rivals > 0 { " RIVAL" } else { "" };
-        lane(&format!("root {}{rival}", root.version), y, &mut rows);
-        bar(&scale, (from, until), y, class, &what, &mut rows);
-        bar(&scale, (until, root.expires), y, "left", &format!("root {} was still valid", root.version), &mut rows);
-        y += LANE;
-    }
-    for life in facts.roles.iter().filter(|life| life.role != "root").take(MAX_LANES) {
-        lane(&life.role, y, &mut rows);
-        role(life, &scale, report.now, y, &mut rows);
-        y += LANE;
-    }
-    if !facts.breaks.is_empty() {
-        lane("did not fit", y, &mut rows);
-        for one in facts.breaks.iter().take(MAX_SPANS) {
-            let until = one.until.unwrap_or(report.now).max(one.from);
-            bar(&scale, (one.from, until), y, "bad", &format!("from {} to {until}", one.from), &mut rows);
-        }
-        y += LANE;
-    }
-    for (check, marks) in events(report) {
-        lane(check.name(), y, &mut rows);
-        marks.iter().for_each(|mark| rows.push(mark_at(&scale, mark, y)));
-        y += LANE;
-    }
-    for holder in facts.holders.iter().take(MAX_LANES) {
-        let name = holder.owner.clone().unwrap_or_else(|| holder.fingerprint.short());
-        lane(&name.chars().take(22).collect::<String>(), y, &mut rows);
-        for (from, until) in terms(holder, report) {
-            let class = if holder.proof.is_some() { "ok" } else { "bare" };
-            let proof = if holder.proof.is_some() { "attested" } else { "no hardware proof" };
-            bar(&scale, (from, until), y, class, &format!("{name}: {proof}, {}", holder.in_words()), &mut rows);
-        }
-        y += LANE;
-    }
-    let mut out =
-        format!("<div class=\"line\"><svg viewBox=\"0 0 1000 {}\" role=\"img\" aria-label=\"timeline\">\n", y + 10);
-    years(&scale, y, &mut out);
-    rows.iter().for_each(|row| out.push_str(row));
-    out.push_str(
-        "</svg></div>\n<p class=\"key\"><span>full: the newest, or attested</span><span>pale: still valid, but \
-                  replaced</span><span>dashed: no hardware proof</span><span>red: refused, a rival, expired or did not \
-                  fit</span><span>red diamond: it leads to what was found</span></p>\n",
-    );
-    out
-}
-
-/// A finding at a moment: the number of the finding, when, and in words.
-type Mark = (usize, Timestamp, String);
-
-/// The findings that happened at moments, by check. What has a lane of its own is left out: holders, expiry, and spans that
-/// did not fit together.
-fn events(report: &HistoryReport) -> BTreeMap<Check, Vec<Mark>> {
-    let mut events: BTreeMap<Check, Vec<Mark>> = BTreeMap::new();
-    let shown = [Check::RootRival, Check::MetaRival, Check::MetaRollback, Check::HistoryRewrite];
-    for (number, told) in report.findings.iter().enumerate() {
-        let check = told.finding.check;
-        if told.finding.level < Level::Warning || !shown.contains(&check) {
-            continue;
-        }
-        let marks = events.entry(check).or_default();
-        let left = MAX_SPANS.saturating_sub(marks.len());
-        let what = |seen: &Seen| format!("{check}: {}, commit {} of {}", told.finding.subject, seen.commit, seen.time);
-        marks.extend(told.seen.iter().take(left).map(|seen| (number, seen.time, what(seen))));
-    }
-    events
-}
-
-/// A mark that leads to its finding.
-fn mark_at(scale: &Scale, (number, time, what): &Mark, y: i64) -> String {
-    let (x, middle) = (scale.x(*time), y + 8);
-    format!(
-        "<a href=\"#f{number}\"><path class=\"bad\" d=\"M{x} {y}l7 8-7 8-7-8z\"/><circle class=\"hole\" cx=\"{x}\" cy=\"{middle}\" \
-         r=\"2\"/><title>{}</title></a>\n",
-        text(what)
-    )
-}
-
-/// The years as lines from top to bottom; months where there is less than a year.
-fn years(scale: &Scale, height: i64, out: &mut String) {
-    let day = |unix: i64| Timestamp::EPOCH.plus_seconds(unix).day();
-    let long = scale.to - scale.from > 400 * 86_400;
-    let cut = if long { 4 } else { 7 };
-    let mut last = day(scale.from).get(..cut).unwrap_or_default().to_string();
-    let mut shown = 0;
-    let step = if scale.to - scale.from > 60 * 366 * 86_400 { 366 } else { 1 };
-    let mut at = scale.from;
-    while at <= scale.to && shown < 60 {
-        let text = day(at);
-        let part = text.get(..cut).unwrap_or_default();
-        if part != last {
-            last = part.to_string();
-            let x = scale.x(Timestamp::EPOCH.plus_seconds(at));
-            out.push_str(&format!(
-                "<line class=\"rule\" x1=\"{x}\" x2=\"{x}\" y1=\"20\" y2=\"{height}\"/><text class=\"soft\" x=\"{x}\" y=\"14\">{part}</text>\n"
-            ));
-            shown += 1;
-        }
-        at += step * 86_400;
-    }
-}
-
-fn lane(name: &str, y: i64, rows: &mut Vec<String>) {
-    rows.push(format!("<text x=\"8\" y=\"{}\">{}</text>\n", y + 13, text(name)));
-}
-
-fn bar(scale: &Scale, (from, until): (Timestamp, Timestamp), y: i64, class: &str, what: &str, rows: &mut Vec<String>) {
-    if until < from {
-        return;
-    }
-    let (a, b) = (scale.x(from), scale.x(until));
-    rows.push(format!(
-        "<rect class=\"{class}\" x=\"{a}\" y=\"{y}\" width=\"{}\" height=\"16\"><title>{}</title></rect>\n",
-        (b - a).max(2),
-        text(what)
-    ));
-}
-
-/// A role: good, and where it had expired before it was renewed. Neighbours that are good are one bar.
-fn role(life: &RoleLife, scale: &Scale, now: Timestamp, y: i64, rows: &mut Vec<String>) {
-    let mut good: Option<(Timestamp, Timestamp, u64, u64)> = None;
-    let flush = |good: &mut Option<(Timestamp, Timestamp, u64, u64)>, rows: &mut Vec<String>| {
-        if let Some((from, until, a, b)) = good.take() {
-            bar(scale, (from, until), y, "ok", &format!("{} {a} to {b}: good from {from} to {until}", life.role), rows);
-        }
+    let attested = facts.holders.iter().filter(|holder| holder.proof.is_some()).count();
+    let breaks = facts.breaks.len();
+    // Where nothing but roots is published, no role over time says so.
+    let roots = facts.roots.iter().filter_map(|root| Some((root.expires.unix() - root.until?.unix(), root.version)));
+    let targets = facts.roles.iter().filter(|life| life.role == "targets").filter_map(|life| life.least_margin);
+    let least = roots.map(|margin| (margin, "root")).chain(targets.map(|margin| (margin, "targets"))).min();
+    let closest =
+        least.map_or(("–".to_string(), "no renewal yet".to_string(), false), |((seconds, version), role)| {
+            let words = margin(seconds);
+            let (number, unit) = words.split_once(' ').unwrap_or((&words, ""));
+            (number.to_string(), format!("{unit}: the closest renewal, of {role} {version}"), seconds < 0)
+        });
+    let count = |number: usize, one: &str, more: &str, bad: bool| {
+        (number.to_string(), if number == 1 { one } else { more }.to_string(), bad && number > 0)
     };
-    for span in life.spans.iter().take(MAX_SPANS) {
-        let end = span.until.unwrap_or(now).max(span.from);
-        let until = end.min(span.expires).max(span.from);
-        good = match good {
-            Some((from, to, a, _)) if to >= span.from => Some((from, until, a, span.version)),
-            mut other => {
-                flush(&mut other, rows);
-                Some((span.from, until, span.version, span.version))
-            }
-        };
-        if end > span.expires {
-            flush(&mut good, rows);
-            let from = span.expires.max(span.from);
-            bar(
-                scale,
-                (from, end),
-                y,
-                "bad",
-                &format!("{} {} had expired from {from} to {end}", life.role, span.version),
-                rows,
-            );
-        }
+    let proved = format!("of {} keys attested", facts.holders.len());
+    let all = [
+        count(facts.roots.len(), "root", "roots", false),
+        count(facts.rivals.len(), "rival root", "rival roots", true),
+        count(breaks, "span that did not fit", "spans that did not fit", true),
+        (attested.to_string(), proved, attested < facts.holders.len()),
+        closest,
+    ];
+    let mut out = String::from("<ul class=\"tiles\">\n");
+    for (number, words, bad) in all {
+        let class = if bad { " class=\"bad\"" } else { "" };
+        out.push_str(&format!("<li{class}><b>{}</b> {}</li>\n", text(&number), text(&words)));
     }
-    flush(&mut good, rows);
-}
-
-/// From when until when a holder's key was in the newest root.
-fn terms(holder: &HolderLife, report: &HistoryReport) -> Vec<(Timestamp, Timestamp)> {
-    let mut terms: Vec<(Timestamp, Timestamp)> = Vec::new();
-    for root in report.facts.roots.iter().filter(|root| holder.roots.contains(&root.version)) {
-        let Some(from) = root.from else { continue };
-        let until = root.until.unwrap_or(report.now).max(from);
-        match terms.last_mut() {
-            Some((_, last)) if *last == from => *last = until,
-            _ => terms.push((from, until)),
-        }
-    }
-    terms
+    out.push_str("</ul>\n");
+    out
 }
 
 // ------------------------------------------------------------------------------------------------------------ in words
@@ -273,7 +108,28 @@ fn findings(all: &[Told], out: &mut String) {
     }
     let is_trouble = |told: &&(usize, &Told)| told.1.finding.level >= Level::Warning;
     let numbered: Vec<(usize, &Told)> = all.iter().enumerate().collect();
-    numbered.iter().filter(is_trouble).for_each(|(number, told)| finding(*number, told, out));
+    let troubles: Vec<(usize, &Told)> = numbered.iter().filter(is_trouble).copied().collect();
+    let kind = |told: &Told| (told.finding.level, told.finding.check);
+    let mut kinds: Vec<(Level, Check)> = Vec::new();
+    for (_, told) in &troubles {
+        if !kinds.contains(&kind(told)) {
+            kinds.push(kind(told));
+        }
+    }
+    for (level, check) in kinds {
+        let some: Vec<&(usize, &Told)> = troubles.iter().filter(|(_, told)| kind(told) == (level, check)).collect();
+        let (open, folded) = some.split_at(some.len().min(MAX_OPEN));
+        open.iter().for_each(|(number, told)| finding(*number, told, out));
+        if folded.is_empty() {
+            continue;
+        }
+        out.push_str(&format!("<details><summary>{} more of {check} ({})</summary>\n", folded.len(), word(level)));
+        folded.iter().take(MAX_FOUND).for_each(|(number, told)| finding(*number, told, out));
+        if folded.len() > MAX_FOUND {
+            out.push_str(&format!("<p>and {} more, which <code>--json</code> names</p>\n", folded.len() - MAX_FOUND));
+        }
+        out.push_str("</details>\n");
+    }
     let forms: Vec<&(usize, &Told)> = numbered.iter().filter(|one| !is_trouble(one)).collect();
     if forms.is_empty() {
         return;
@@ -300,7 +156,10 @@ fn findings(all: &[Told], out: &mut String) {
         ));
     }
     out.push_str("</tbody></table></div>\n<details><summary>Each of them, with its commits</summary>\n");
-    forms.iter().for_each(|(number, told)| finding(*number, told, out));
+    forms.iter().take(MAX_FOUND).for_each(|(number, told)| finding(*number, told, out));
+    if forms.len() > MAX_FOUND {
+        out.push_str(&format!("<p>and {} more, which <code>--json</code> names</p>\n", forms.len() - MAX_FOUND));
+    }
     out.push_str("</details>\n");
 }
 

@@ -111,6 +111,8 @@ pub struct Facts {
     pub folder: String,
     /// The chain of roots.
     pub roots: Vec<RootLife>,
+    /// Every other validly signed root, of versions of the chain and beyond.
+    pub rivals: Vec<Rival>,
     /// Timestamp, snapshot, targets and the delegated roles, each over time.
     pub roles: Vec<RoleLife>,
     /// Everybody who ever had a key of the role root.
@@ -156,6 +158,21 @@ pub struct RootLife {
     pub accepted: bool,
     /// How many other validly signed roots of this version there are.
     pub rivals: usize,
+}
+
+/// A validly signed root that is not the chain's.
+#[derive(Clone, Debug)]
+pub struct Rival {
+    /// The version.
+    pub version: u64,
+    /// The payload digest.
+    pub payload: Digest,
+    /// When it expires.
+    pub expires: Timestamp,
+    /// How many of its own keys signed it.
+    pub signed: usize,
+    /// Where it first lay.
+    pub seen: Seen,
 }
 
 /// A role over time.
@@ -346,6 +363,7 @@ impl Facts {
             ("files_without_quorum".to_string(), count(self.files.1)),
             ("published_without_quorum".to_string(), count(self.unsigned)),
             ("roots".to_string(), list(&self.roots, RootLife::to_json)),
+            ("rivals".to_string(), list(&self.rivals, Rival::to_json)),
             ("roles".to_string(), list(&self.roles, RoleLife::to_json)),
             ("holders".to_string(), list(&self.holders, HolderLife::to_json)),
             ("attestations".to_string(), list(&self.attestations, Attestation::to_json)),
@@ -371,6 +389,18 @@ impl RootLife {
             ("signed", count(self.signed)),
             ("accepted", Value::Bool(self.accepted)),
             ("rivals", count(self.rivals)),
+        ])
+    }
+}
+
+impl Rival {
+    fn to_json(&self) -> Value {
+        Value::from([
+            ("version", self.version.into()),
+            ("payload_digest", self.payload.to_string().into()),
+            ("expires", time(self.expires)),
+            ("signed", count(self.signed)),
+            ("seen", self.seen.to_json()),
         ])
     }
 }

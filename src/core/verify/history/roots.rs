@@ -11,7 +11,7 @@
 use super::Ask;
 use super::files::{Files, Roots, is_named_like_a_root, is_staged};
 use super::past::{Past, State, Stray};
-use super::report::Seen;
+use super::report::{Rival, Seen};
 use super::sightings::{Sighting, Sightings};
 use super::told::Tell;
 use crate::chain::{self, Signatures};
@@ -39,6 +39,8 @@ pub(super) struct Chain {
     pub(super) report: RootsReport,
     /// The payloads of the chain and of its rivals, by version.
     pub(super) valid: BTreeMap<u64, BTreeSet<Digest>>,
+    /// The rivals, by version.
+    pub(super) rivals: Vec<Rival>,
     /// How many other payloads of roots never had a quorum.
     pub(super) drafts: usize,
     /// Folders of other trust roots.
@@ -71,7 +73,7 @@ pub(super) fn find<'a>(files: &mut Files<'a>, sightings: &Sightings<'a>, ask: &A
     });
     let report = verify_roots(&named.collect(), ask.strict, files.verifier);
     let valid = roots.iter().map(|(v, (_, root))| (*v, BTreeSet::from([root.payload().digest()]))).collect();
-    Some(Chain { folder, roots, report, valid, drafts: 0, others: BTreeSet::new() })
+    Some(Chain { folder, roots, report, valid, rivals: Vec::new(), drafts: 0, others: BTreeSet::new() })
 }
 
 /// Rule 1: the folder of a commit that is served, and its roots: with a timestamp before without, then by the newest root,
@@ -203,6 +205,10 @@ pub(super) fn rivals(files: &mut Files<'_>, chain: &mut Chain, sightings: &Sight
         reached.entry(*version).or_default().push(Arc::clone(&candidate.root));
         chain.valid.entry(*version).or_default().insert(*payload);
         let mut seen: Vec<Seen> = candidate.forms.iter().map(|(_, one)| one.seen(past)).collect();
+        if let Some(first) = seen.first() {
+            let (version, payload, expires) = (*version, *payload, candidate.root.expires());
+            chain.rivals.push(Rival { version, payload, expires, signed: own, seen: first.clone() });
+        }
         let together = if seen.len() > 1 && !forms.iter().any(|form| chain::own_quorum(form, verifier).is_ok()) {
             ", in several files together"
         } else {

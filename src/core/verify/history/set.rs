@@ -7,7 +7,7 @@
 //! 3. A folder with `root_history/` is a source, out of which the published files are built once the online keys have
 //!    signed. Files there that a quorum signed, and that snapshot and timestamp do not name yet, wait; they do not break.
 
-use super::files::{Files, Leaf, named_role};
+use super::files::{Files, named_role};
 use super::past::{Folder, Held};
 use crate::check::Check;
 use crate::metadata::fields::MetaFile;
@@ -102,27 +102,36 @@ fn walk(files: &mut Files<'_>, here: &Folder<'_>, root: Option<(u64, usize)>) ->
         parts.push(Part { role: role.to_string(), name: name.to_string(), blob, version, expires });
     };
 
+    let by_root = blob;
     let root = files.pinned(blob).map_err(about(&name, blob))?;
     part("root", &name, blob, version, root.metadata().expires());
     let root = root.at(time::Timestamp::EARLIEST).map_err(about(&name, blob))?;
 
     let (name, blob) = find(here, &["timestamp.json".to_string()])?;
     let timestamp = root.timestamp(past.bytes(blob), &Floor::none(), verifier).map_err(about(&name, blob))?;
+    files.learnt(by_root, Role::Timestamp, blob, timestamp.metadata());
     part("timestamp", &name, blob, timestamp.metadata().version(), timestamp.metadata().expires());
 
     let version = timestamp.metadata().body().snapshot().version;
     let (name, blob) = find(here, &names(version, "snapshot"))?;
     let snapshot = timestamp.snapshot(past.bytes(blob), verifier).map_err(about(&name, blob))?;
+    files.learnt(by_root, Role::Snapshot, blob, snapshot.metadata());
     part("snapshot", &name, blob, version, snapshot.metadata().expires());
     let promised = snapshot.metadata().body().meta();
     let meta: BTreeMap<String, u64> = promised.iter().map(|(name, file)| (name.clone(), file.version)).collect();
 
     let version = meta.get("targets.json").copied().unwrap_or_default();
     let (name, blob) = find(here, &names(version, "targets"))?;
-    let targets = snapshot.targets(past.bytes(blob), verifier).map_err(about(&name, blob))?;
-    part("targets", &name, blob, version, targets.metadata().expires());
-
-    let mut open = Vec::from([(targets, blob)]);
+    let mut open = Vec::new();
+    if let Some(expires) = files.leaf((by_root, blob), "targets", promised.get("targets.json")) {
+        part("targets", &name, blob, version, expires);
+    } else {
+        let targets = snapshot.targets(past.bytes(blob), verifier).map_err(about(&name, blob))?;
+        files.learnt(by_root, Role::Targets, blob, targets.metadata());
+        part("targets", &name, blob, version, targets.metadata().expires());
+        files.followed((by_root, blob), "targets", promised.get("targets.json"), targets.metadata());
+        open.push((targets, blob));
+    }
     let mut left: BTreeMap<&str, &MetaFile> =
         promised.iter().filter_map(|(name, promise)| Some((name.strip_suffix(".json")?, promise))).collect();
     left.retain(|name, _| Role::ALL.iter().all(|role| role.name() != *name));
@@ -146,19 +155,13 @@ fn walk(files: &mut Files<'_>, here: &Folder<'_>, root: Option<(u64, usize)>) ->
             }
             left.remove(role);
             let (name, blob) = find(here, &names(promise.version, role))?;
-            if let Some(leaf) = files.leaves.get(&(by, blob))
-                && (leaf.role.as_str(), &leaf.promise) == (role, promise)
-            {
-                part(role, &name, blob, promise.version, leaf.expires);
+            if let Some(expires) = files.leaf((by, blob), role, Some(promise)) {
+                part(role, &name, blob, promise.version, expires);
                 continue;
             }
             let delegated = from.delegated(role, past.bytes(blob), verifier).map_err(about(&name, blob))?;
-            let expires = delegated.metadata().expires();
-            part(role, &name, blob, promise.version, expires);
-            if delegated.metadata().body().delegations().is_none() {
-                let leaf = Leaf { role: role.to_string(), promise: promise.clone(), expires };
-                files.leaves.insert((by, blob), leaf);
-            }
+            part(role, &name, blob, promise.version, delegated.metadata().expires());
+            files.followed((by, blob), role, Some(promise), delegated.metadata());
             open.push((delegated, blob));
         }
     }
