@@ -17,30 +17,71 @@ use std::time::Duration;
 use trustroot_client::source::{Body, FetchError, Source};
 use trustroot_client::{Client, Limits};
 
-/// Bytes by chance, many of them small, as the choices in an input are, or from JSON.
-fn by_chance(state: &mut u64) -> Vec<u8> {
-    let mut next = || {
-        // Xorshift: any source does that gives the same bytes for the same seed.
-        *state ^= *state << 13;
-        *state ^= *state >> 7;
-        *state ^= *state << 17;
-        *state
-    };
-    let length = next() % 120;
-    let byte = |chance: u64| match chance % 4 {
-        0 => (chance >> 8) as u8 % 10,
-        1 => b"0123456789abcdef\"{}[]:,-"[(chance >> 8) as usize % 24],
-        _ => (chance >> 8) as u8,
-    };
-    (0..length).map(|_| byte(next())).collect()
+/// Numbers by chance: xorshift, so that the same seed gives the same ones everywhere.
+struct Chance(u64);
+
+impl Chance {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    fn below(&mut self, end: u64) -> u8 {
+        (self.next() >> 8) as u8 % end.min(255) as u8
+    }
+
+    /// Bytes, many of them small, as the choices in an input are, or from JSON.
+    fn bytes(&mut self) -> Vec<u8> {
+        let length = self.next() % 120;
+        let byte = |chance: u64| match chance % 4 {
+            0 => (chance >> 8) as u8 % 10,
+            1 => b"0123456789abcdef\"{}[]:,-"[(chance >> 8) as usize % 24],
+            _ => (chance >> 8) as u8,
+        };
+        (0..length).map(|_| byte(self.next())).collect()
+    }
+
+    /// Rounds in which little is done to the files, so that most of them lead far: an edit that is signed with keys that the
+    /// mirror has, and published in its place, or a file in another one's place.
+    fn rounds(&mut self) -> Vec<u8> {
+        let count = self.below(3);
+        let mut bytes = vec![self.below(2) * 2, count];
+        for _ in 0..=count {
+            bytes.extend([0, 0, self.below(8), self.below(3)]);
+            let deeds = self.below(3);
+            bytes.push(deeds);
+            for _ in 0..deeds {
+                let kind = [6, 7, 8, 9, 12, 12, 12, 12][usize::from(self.below(8))];
+                bytes.extend([self.below(255), kind]);
+                match kind {
+                    6 => bytes.extend([0, self.below(255)]),
+                    7 | 8 => bytes.extend([0, self.below(255), 1, self.below(255)]),
+                    9 => bytes.extend([self.below(3), self.below(255)]),
+                    // One place; what it becomes; and the keys that sign it.
+                    _ => {
+                        bytes.extend([0, self.below(60), self.below(60)]);
+                        let how = self.below(8);
+                        bytes.extend([how, self.below(255)]);
+                        bytes.extend((how == 3).then(|| self.below(4)));
+                        bytes.push(0x7f);
+                    }
+                }
+            }
+            bytes.extend([self.below(2) * 3, self.below(3), 0]);
+            bytes.truncate(bytes.len() - usize::from(bytes[bytes.len() - 3] == 0));
+        }
+        bytes
+    }
 }
 
 #[test]
 fn any_answers_leave_what_the_owners_signed() {
     let count = std::env::var("TRUSTROOT_HOSTILE").ok().and_then(|count| count.parse().ok()).unwrap_or(200);
-    let (mut state, mut downloaded, mut failed) = (0x5eed_u64, 0, 0);
+    let (mut chance, mut downloaded, mut failed) = (Chance(0x5eed), 0, 0);
     for number in 0..count {
-        let bytes = by_chance(&mut state);
+        let bytes = if number % 2 == 0 { chance.bytes() } else { chance.rounds() };
         match std::panic::catch_unwind(|| follow(&bytes)) {
             Ok(Outcome { downloaded: 0, .. }) => failed += 1,
             Ok(outcome) => downloaded += outcome.downloaded,
