@@ -224,12 +224,19 @@ const HISTORIES: &[(&str, &[[u8; 6]])] = &[
 /// Rounds of a client, as its target takes them apart: judged by real signatures or not, with consistent snapshots or without,
 /// and how it begins; how many rounds; of each its kind, clock and path; then of each mirror the moment, how many things are
 /// done to its files, each with file and kind, whether it republishes, and what it lists.
-const CLIENT: [(&str, &[u8]); 6] = [
+const CLIENT: [(&str, &[u8]); 8] = [
     ("in-order", &[2, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 0, 0, 0, 7, 0, 2]),
     ("plain-names", &[0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0, 2, 2, 0, 0, 0]),
-    ("two-mirrors", &[2, 1, 1, 0, 0, 0, 1, 3, 2, b'x', 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0]),
-    ("forged", &[2, 1, 0, 0, 1, 0, 1, 10, 13, 0, 3, 8, 5, 9, 0x7f, 3, 1, 0, 0, 0, 0, 1, 0, 0, 0]),
-    ("any-signature", &[3, 1, 0, 0, 1, 1, 1, 20, 12, 0, 2, 9, 5, 1, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0]),
+    // A mirror that breaks off the timestamp, and an honest one.
+    ("two-mirrors", &[2, 1, 1, 0, 0, 0, 1, 11, 3, 0, 9, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1, 1, 0, 0, 0]),
+    // A timestamp of a higher version, by a key that was lost, and the owners' after it.
+    ("older-timestamp", &[2, 1, 0, 0, 0, 0, 1, 11, 12, 0, 0, 10, 5, 9, 0x7f, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
+    // A target called ../x, in targets that are signed with a lost key and published.
+    ("out-of-the-folder", &[2, 0, 0, 0, 4, 0, 1, 10, 12, 0, 0, 41, 3, 3, 0, 0x7f, 3, 1, 0]),
+    // Other bytes in the place of a target.
+    ("other-target", &[2, 0, 0, 0, 0, 0, 1, 12, 8, 0, 0, 1, b'b', 0, 0]),
+    // Where every signature counts: a root in which a number is another one.
+    ("any-signature", &[3, 1, 0, 0, 1, 1, 1, 8, 12, 0, 0, 20, 0, 2, 0, 0, 0, 0, 0, 1, 1, 0, 0, 0]),
     ("gap", &[6, 1, 0, 0, 0, 0, 1, 1, 0, 0, 2, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0]),
 ];
 

@@ -139,3 +139,16 @@ fn a_source_that_panics_leaves_nobody_waiting() {
     let ended = told.recv_timeout(Duration::from_secs(20));
     assert_eq!(ended, Ok((true, true)), "the panic reaches the caller, and the folder can be used");
 }
+/// The inputs that fuzzing begins with, and those that once were findings.
+#[test]
+fn the_seeds_of_fuzzing_hold() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fuzz/seeds/client");
+    let mut count = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        eprintln!("{}", path.display());
+        follow(&std::fs::read(path).unwrap());
+        count += 1;
+    }
+    assert!(count >= 8, "{count} seeds");
+}
