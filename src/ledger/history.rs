@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, HashSet, VecDequ
 use git2::{ErrorCode, ObjectType, Odb, Oid, ReferenceType};
 use trustroot_core::text;
 use trustroot_core::time::Timestamp;
-use trustroot_core::verify::history::{Holder, Moment, Move, Past, Stray};
+use trustroot_core::verify::history::{Back, Holder, Moment, Move, Past, Stray};
 
 use super::read::{MAX_COMMITS, Reading};
 use super::scan::{Hidden, Scan};
@@ -27,6 +27,8 @@ const MAX_COMMIT: usize = 1 << 20;
 const MAX_PARENTS: usize = 10_000_000;
 /// The most commits that are looked at to follow the logs of references.
 const MAX_STEPS: usize = 50_000_000;
+/// By how many seconds honest clocks may differ.
+const CLOCKS: i64 = 3600;
 /// The most entries of the log of one reference that are looked at, the newest first.
 const MAX_LOG: usize = 2000;
 
@@ -74,6 +76,7 @@ impl Reading {
         };
         let on_line: HashSet<usize> = line.iter().copied().collect();
         past.line = line.len();
+        past.back = walk.back(&line);
         let mut scan = Scan::new(self, &odb);
         // By commit: the newest moment that it or its first parents are, and the tree that the next changes are against.
         let mut bases: HashMap<usize, Base> = HashMap::new();
@@ -362,6 +365,17 @@ impl Walk<'_> {
             next = commit.parents.first().copied();
         }
         line
+    }
+
+    /// Where times go back along the main line.
+    fn back(&self, line: &[usize]) -> Option<Back> {
+        let pairs =
+            line.iter().zip(line.iter().skip(1)).map(|(own, parent)| (&self.commits[*own], &self.commits[*parent]));
+        let back: Vec<(&Commit, &Commit)> =
+            pairs.filter(|(own, parent)| parent.time.unix().saturating_sub(own.time.unix()) > CLOCKS).collect();
+        let (own, parent) =
+            back.iter().max_by_key(|(own, parent)| parent.time.unix().saturating_sub(own.time.unix()))?;
+        Some(Back { count: back.len(), commit: own.id.to_string(), farthest: (parent.time, own.time) })
     }
 
     /// Parents before children; otherwise by time, then by id.

@@ -276,6 +276,7 @@ fn a_clone_that_was_cut_says_so() {
     let report = judged(&past(clone.path(), 15), 15);
     assert_eq!(found(&report), []);
     assert_eq!(report.facts.commits, (1, 1));
+    assert!(report.headline().ends_with("; earlier commits are not in this clone"), "{}", report.headline());
     assert!(report.not_checked.iter().any(|line| line.starts_with("what came before the clone was cut")));
 }
 

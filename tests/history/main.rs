@@ -4,6 +4,7 @@
 //! reports are compared: nothing more, nothing less. `SNAPSHOTS=overwrite` writes `reports/` anew; read what changed.
 
 mod checks;
+mod graphs;
 mod hidden;
 mod hostile;
 mod kinds;

@@ -57,6 +57,21 @@ fn the_lines_that_it_prints_fail_where_the_check_fails() {
 }
 
 #[test]
+fn a_page_of_many_findings_is_folded_and_of_bounded_size() {
+    let mut stage = Stage::clean();
+    let few = |version: u64| signed(&super::stage::files(version, 0).payload().unwrap(), &[key(1)]);
+    (3..1503).for_each(|version| stage.write(&format!("{SET}/{version}.targets.json"), &few(version)));
+    stage.commit(12);
+    let report = report(&mut stage, 15);
+    assert_eq!(report.findings.len(), 1500);
+    let page = trustroot_core::verify::history::page(&report);
+    // A dozen are shown at once, a thousand can be opened, the rest is counted.
+    assert_eq!(page.matches("<section class=\"found").count(), 1012);
+    assert!(page.contains("<summary>1488 more of META-QUORUM (warning)</summary>") && page.contains("and 488 more"));
+    assert!(page.len() < 1_000_000, "{}", page.len());
+}
+
+#[test]
 fn a_folder_that_is_no_repository() {
     let folder = folder();
     let (code, text) = said(folder.path(), &[]);

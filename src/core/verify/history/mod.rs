@@ -25,7 +25,7 @@ mod told;
 
 pub use files::{is_a_root, is_named_like_a_key, is_named_like_a_root, is_named_like_metadata};
 pub use page::page;
-pub use past::{Change, Held, Holder, Moment, Move, Past, Stray};
+pub use past::{Back, Change, Held, Holder, Moment, Move, Past, Stray};
 pub use report::{
     Attestation, AttestationFacts, Break, Facts, HistoryReport, HolderLife, Rival, RoleLife, RoleSpan, RootLife, Seen,
     Told,
@@ -70,6 +70,7 @@ pub fn verify_history(past: &Past, ask: &Ask<'_>, verifier: &dyn Verifier) -> Hi
         commits: (past.commits, past.line),
         references: past.references,
         span: span(past),
+        cut: past.cut,
         ..Facts::default()
     };
     let mut not_checked = Vec::new();
@@ -158,6 +159,16 @@ pub fn verify_history(past: &Past, ask: &Ask<'_>, verifier: &dyn Verifier) -> Hi
     if past.later > 0 {
         let later = many(past.later, "commit", "commits");
         not_checked.push(format!("{later} later than the time asked about"));
+    }
+    if let Some(back) = &past.back {
+        let (parent, own) = back.farthest;
+        not_checked.push(format!(
+            "how long anything lasted, as far as times go back: {} an earlier time than {} parent, {} the farthest, by {}",
+            many(back.count, "commit of the main line states", "commits of the main line state"),
+            if back.count == 1 { "its" } else { "their" },
+            back.commit,
+            line::lasted(own, parent)
+        ));
     }
     if past.unread > 0 {
         let files = many(past.unread, "file", "files");

@@ -42,10 +42,23 @@ pub struct Past {
     pub blobs: Vec<Vec<u8>>,
     /// Where a reference left a line of commits behind.
     pub moves: Vec<Move>,
+    /// Where times go back along the main line by more than clocks differ.
+    pub back: Option<Back>,
     /// Roots where nobody looks for them.
     pub strays: Vec<Stray>,
     /// How many files were too large, or too many, to look for a root in them.
     pub unread: usize,
+}
+
+/// Commits that state an earlier time than their parents.
+#[derive(Clone, Debug)]
+pub struct Back {
+    /// How many.
+    pub count: usize,
+    /// The full id of the one that goes back the farthest.
+    pub commit: String,
+    /// The times of its parent and its own.
+    pub farthest: (Timestamp, Timestamp),
 }
 
 /// A root under a name that does not say so, or in no commit: where it lay first.

@@ -105,6 +105,8 @@ pub struct Facts {
     pub commits: (usize, usize),
     /// How many references were followed.
     pub references: usize,
+    /// Whether the clone was cut, so that earlier commits are not here.
+    pub cut: bool,
     /// The first and the last moment of the main line that changed metadata.
     pub span: Option<(Timestamp, Timestamp)>,
     /// The folder whose newest root counts; escaped.
@@ -268,10 +270,12 @@ impl HistoryReport {
             let of = |told: &&Told| told.finding.level == Level::Warning && checks.contains(&told.finding.check);
             self.findings.iter().filter(of).count()
         };
+        let cut = self.facts.cut.then(|| "earlier commits are not in this clone".to_string());
         let many = |count: usize, one: &str, more: &str| (count > 0).then(|| super::many(count, one, more));
         let breaks = self.facts.breaks.iter().filter(|one| one.until.is_some()).count();
         let unproved = self.facts.attestations.iter().filter(|one| !one.holds).count();
         [
+            cut,
             many(warned(&[Check::RootRival]), "valid root outside the chain", "valid roots outside the chain"),
             many(warned(&[Check::MetaRival]), "version with two files", "versions with two files"),
             many(self.facts.unsigned, "published file that no quorum signed", "published files that no quorum signed"),
@@ -355,6 +359,7 @@ impl Facts {
             ("commits".to_string(), count(self.commits.0)),
             ("main_line".to_string(), count(self.commits.1)),
             ("references".to_string(), count(self.references)),
+            ("cut".to_string(), Value::Bool(self.cut)),
             ("folder".to_string(), self.folder.as_str().into()),
             ("waited".to_string(), count(self.waited)),
             ("drafts".to_string(), count(self.drafts)),

@@ -336,10 +336,10 @@ fn axis(scale: &Scale, now: Timestamp) -> (String, String) {
     for (at, part) in starts.iter().step_by(every) {
         let x = scale.x(Timestamp::EPOCH.plus_seconds(*at));
         rules.push(rule(x, "--line", "1px"));
-        // A date at the very end would stand out of the page.
-        let style =
-            if x < WHOLE * 80 / 100 { format!("left:{}", percent(x)) } else { format!("right:{}", percent(WHOLE - x)) };
-        dates.push_str(&format!("<time style=\"{style}\">{part}</time>"));
+        // Dates grow with their length; one at the very end would stand out of a narrow page.
+        if x < WHOLE * (96 - 2 * cut as i64) / 100 {
+            dates.push_str(&format!("<time style=\"left:{}\">{part}</time>", percent(x)));
+        }
     }
     if rules.is_empty() {
         rules.push("none".to_string());
