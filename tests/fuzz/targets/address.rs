@@ -1,13 +1,21 @@
-//! Addresses, and what is shown of what programs say about them: no option, no helper, no password.
+//! Addresses, and what is shown of what programs say about them: no option, no helper, no password. And those of folders, as a
+//! client takes them; a server's are only looked at in the target `http`.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use trustroot_client::{Limits, source};
 use trustroot_core::address::{Address, without_credentials};
 
 fuzz_target!(|bytes: &[u8]| {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let shown = without_credentials(text);
     assert!(shown.len() <= text.len() + text.matches('@').count() * '…'.len_utf8());
+    if !text.starts_with("http") {
+        match source::from_text(text, &Limits::default()) {
+            Ok(folder) => assert!(!folder.name().contains(char::is_control), "{}", folder.name()),
+            Err(error) => assert!(!error.to_string().contains(char::is_control), "{error}"),
+        }
+    }
     let Ok(address) = Address::parse(text) else { return };
     assert!(!text.starts_with('-') && !address.shown().contains(|c: char| c.is_control()));
     // The secret of https, whatever is in it.
