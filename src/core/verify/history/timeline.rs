@@ -325,9 +325,7 @@ fn axis(scale: &Scale, now: Timestamp) -> (String, String) {
     let mut dates = String::new();
     let rule = |x: i64, colour: &str, width: &str| {
         let x = percent(x);
-        format!(
-            "linear-gradient(90deg,transparent {x},var({colour}) {x},var({colour}) calc({x} + {width}),transparent calc({x} + {width}))"
-        )
+        format!("linear-gradient(var({colour}),var({colour})) {x} 0/{width} 100% no-repeat")
     };
     let asked = scale.x(now);
     if (scale.from..=scale.to).contains(&now.unix()) {
