@@ -408,6 +408,34 @@ fn att_chain() {
 }
 
 #[test]
+fn att_missing_where_a_whole_chain_lies_in_one_file() {
+    // As `yubico-piv-tool` and people put them together: each holder's two certificates, with words between, or all in one file.
+    let of = |number: u8| {
+        let claims = Claims { serial: serial(number), firmware: (5, 7, 4), pin: 3, touch: 2, slot: "9c".to_owned() };
+        let device = Issuer::new(DEVICE_NAME, key(20 + number).0);
+        let slot = device.attest(key(number).0.verifying_key(), &claims);
+        let device = device.certificate(&Issuer::rehearsal(), 0, Some((5, 7, 4)));
+        let (slot, device) = (certificate_to_pem(&slot).unwrap(), certificate_to_pem(&device).unwrap());
+        format!("The slot:\n{slot}\nThe device:\n{device}")
+    };
+    for together in [false, true] {
+        let mut stage = Stage::new();
+        if together {
+            let all: String = (1..=3).map(of).collect();
+            stage.write("ceremony/20260101/20260101-all.pem", all.as_bytes());
+        } else {
+            (1..=3).for_each(|number| stage.write(&format!("ceremony/2026-01-01/{number}.pem"), of(number).as_bytes()));
+        }
+        stage.write(&format!("{SET}/1.root.json"), &root(1, ""));
+        stage.set(1, 40);
+        stage.commit(1);
+        let report = report(&mut stage, 15);
+        assert_eq!(found(&report), []);
+        assert_eq!(report.facts.attestations.len(), 3);
+    }
+}
+
+#[test]
 fn rehearsal_and_anchor() {
     let mut stage = Stage::clean();
     stage.finish();

@@ -26,7 +26,7 @@ use trustroot_core::time;
 
 /// A key of this number.
 #[derive(Clone)]
-pub(super) struct Key(p256::ecdsa::SigningKey);
+pub(super) struct Key(pub(super) p256::ecdsa::SigningKey);
 
 /// The holders' keys are 1 to 3, the online key is 9.
 pub(super) fn key(number: u8) -> Key {

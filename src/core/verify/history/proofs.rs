@@ -19,9 +19,11 @@ use crate::attestation::anchor::{Anchors, certificate_from_pem};
 use crate::attestation::found::pairs;
 use crate::attestation::verify::{Examined, Expected, Facts, examine, read};
 use crate::check::{Check, Finding, Level};
+use crate::digest::Digest;
 use crate::key::PublicKey;
 use crate::metadata::Role;
 use crate::text::escape;
+use crate::time::Timestamp;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -130,30 +132,30 @@ struct Pair {
 
 /// Every different pair, in the order of moments.
 fn all_pairs(past: &Past, tell: &mut Tell) -> Vec<Pair> {
-    let mut found: BTreeMap<(usize, usize), Pair> = BTreeMap::new();
-    let mut alone: BTreeMap<usize, (usize, Seen)> = BTreeMap::new();
+    let mut found: BTreeMap<(Digest, Digest), Pair> = BTreeMap::new();
+    let mut alone: BTreeMap<Digest, (usize, Seen)> = BTreeMap::new();
     past.walk(|moment, _, state| {
         for path in state.touched() {
             let keys = past.changed(moment, path).any(|(name, _)| is_named_like_a_key(name));
             let Some(folder) = state.folder(path).filter(|_| keys) else { continue };
             for pair in pairs_in(past, moment, path, folder) {
-                let slot = pair.slot.0;
+                let slot = Digest::of(&pair.slot.1);
                 let Some(device) = &pair.device else {
-                    let seen = Seen::at(past, moment, &joined(path, &pair.name), Some(slot));
+                    let seen = Seen::at(past, moment, &joined(path, &pair.name), Some(pair.slot.0));
                     let known = alone.entry(slot).or_insert_with(|| (moment, seen.clone()));
                     if moment < known.0 {
                         *known = (moment, seen);
                     }
                     continue;
                 };
-                let key = (slot, device.0);
+                let key = (slot, Digest::of(&device.1));
                 if found.get(&key).is_none_or(|known| pair.moment < known.moment) {
                     found.insert(key, pair);
                 }
             }
         }
     });
-    let paired: BTreeSet<usize> = found.keys().map(|(slot, _)| *slot).collect();
+    let paired: BTreeSet<Digest> = found.keys().map(|(slot, _)| *slot).collect();
     for (_, seen) in alone.into_iter().filter(|(slot, _)| !paired.contains(slot)).map(|(_, alone)| alone) {
         let what = "the certificate of its device is not beside it, so nobody can follow it to its maker";
         let finding = Finding::new(Level::Warning, Check::AttChain, seen.path.clone(), what)
@@ -165,18 +167,37 @@ fn all_pairs(past: &Past, tell: &mut Tell) -> Vec<Pair> {
     found
 }
 
+/// Where a document begins in PEM.
+const BEGIN: &str = "-----BEGIN ";
+
+/// The documents of a PEM file, each by itself: some keep a whole chain in one.
+fn documents(text: &str) -> impl Iterator<Item = &str> {
+    let starts: Vec<usize> = text.match_indices(BEGIN).map(|(at, _)| at).collect();
+    let ends: Vec<usize> = starts.iter().copied().skip(1).chain([text.len()]).collect();
+    // What stands between two documents is about the next.
+    starts.into_iter().zip(ends).filter_map(move |(from, to)| {
+        let one = text.get(from..to)?;
+        let last = one.rfind("-----")?;
+        one.get(..last + 5)
+    })
+}
+
 /// The certificates of slots in a folder, each with that of its device.
 fn pairs_in(past: &Past, moment: usize, path: &str, folder: &Folder<'_>) -> Vec<Pair> {
     let mut certificates: Vec<(&str, usize, Vec<u8>)> = Vec::new();
     let mut keys: Vec<(&str, usize, PublicKey)> = Vec::new();
     for (name, blob) in folder.keys().take(MAX_KEYS) {
         let bytes = past.bytes(blob);
-        let text = core::str::from_utf8(bytes).ok();
-        if let Some(key) = text.and_then(|text| PublicKey::from_pem(text).ok()) {
-            keys.push((name, blob, key));
-        } else {
-            let der = text.and_then(certificate_from_pem).unwrap_or_else(|| bytes.to_vec());
-            certificates.push((name, blob, der));
+        let Some(text) = core::str::from_utf8(bytes).ok().filter(|text| text.contains(BEGIN)) else {
+            certificates.push((name, blob, bytes.to_vec()));
+            continue;
+        };
+        for one in documents(text).take(MAX_KEYS) {
+            if let Ok(key) = PublicKey::from_pem(one) {
+                keys.push((name, blob, key));
+            } else if let Some(der) = certificate_from_pem(one) {
+                certificates.push((name, blob, der));
+            }
         }
     }
     let ders: Vec<&[u8]> = certificates.iter().map(|(_, _, der)| der.as_slice()).collect();
@@ -204,11 +225,18 @@ fn joined(folder: &str, name: &str) -> String {
     if folder.is_empty() { name.to_string() } else { format!("{folder}/{name}") }
 }
 
-/// The number that the name of a file or of a folder begins with.
+/// The serial number that the name of a file or of a folder begins with. Tokens that attest have serial numbers of seven digits
+/// and more; a number that is shorter counts something else, and one that is a day (`20210618`) says when.
 fn serial_in(name: &str) -> Option<u32> {
     let digits: String = name.chars().take_while(char::is_ascii_digit).collect();
     let rest = name.get(digits.len()..).unwrap_or_default();
-    if rest.is_empty() || rest.starts_with(['_', '-', '.']) { digits.parse().ok() } else { None }
+    if digits.len() < 7 || !(rest.is_empty() || rest.starts_with(['_', '-', '.'])) {
+        return None;
+    }
+    let day = || Some(format!("{}-{}-{}", digits.get(..4)?, digits.get(4..6)?, digits.get(6..8)?));
+    let is_day =
+        digits.len() == 8 && digits.starts_with("20") && day().is_some_and(|day| Timestamp::from_day(&day).is_ok());
+    if is_day { None } else { digits.parse().ok() }
 }
 
 fn judge(
