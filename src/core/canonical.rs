@@ -10,7 +10,12 @@ use alloc::vec::Vec;
 
 /// The canonical bytes of `value`.
 pub fn to_vec(value: &Value) -> Vec<u8> {
-    let mut out = Vec::new();
+    to_vec_of(value, 0)
+}
+
+/// As [`to_vec`], with room for `length` bytes from the start. The text that `value` was read from is never shorter.
+pub fn to_vec_of(value: &Value, length: usize) -> Vec<u8> {
+    let mut out = Vec::with_capacity(length);
     write(value, &mut out);
     out
 }

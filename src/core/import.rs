@@ -132,7 +132,7 @@ impl Import {
             let set = [("timestamp", set.timestamp), ("snapshot", set.snapshot), ("targets", set.targets)];
             json.extend(set.map(|(name, version)| (name.to_string(), Value::from(version))));
         }
-        Value::Obj(json)
+        json.into()
     }
 }
 

@@ -9,6 +9,10 @@
 //!
 //! The grammar itself (strings, escapes, surrogates) is `serde_json`'s; what is stricter here is decided by the visitor.
 
+mod members;
+
+pub use members::Members;
+
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -39,7 +43,7 @@ pub enum Value {
     /// An array.
     Arr(Vec<Value>),
     /// An object.
-    Obj(BTreeMap<String, Value>),
+    Obj(Members),
 }
 
 impl Value {
@@ -49,7 +53,7 @@ impl Value {
     }
 
     /// The members of an object.
-    pub fn as_obj(&self) -> Option<&BTreeMap<String, Self>> {
+    pub fn as_obj(&self) -> Option<&Members> {
         if let Self::Obj(members) = self { Some(members) } else { None }
     }
 
@@ -84,6 +88,12 @@ impl From<String> for Value {
 impl From<u64> for Value {
     fn from(number: u64) -> Self {
         Self::Int(i128::from(number))
+    }
+}
+
+impl From<BTreeMap<String, Value>> for Value {
+    fn from(members: BTreeMap<String, Value>) -> Self {
+        Self::Obj(members.into())
     }
 }
 
@@ -201,9 +211,9 @@ impl<'de> Visitor<'de> for Level<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
-        let mut members = BTreeMap::new();
+        let mut members = Members::reading();
         while let Some(name) = map.next_key::<String>()? {
-            if members.contains_key(&name) {
+            if members.has(&name) {
                 return Err(A::Error::custom(format!(
                     "the name \"{}\" twice in one object",
                     crate::text::escape(&name)
@@ -211,9 +221,9 @@ impl<'de> Visitor<'de> for Level<'_> {
             }
             self.count()?;
             let value = map.next_value_seed(self.deeper()?)?;
-            members.insert(name, value);
+            members.push(name, value);
         }
-        Ok(Value::Obj(members))
+        Ok(Value::Obj(members.done()))
     }
 }
 

@@ -200,21 +200,21 @@ fn lint_targets(targets: &Metadata<Targets>, proposal: &Proposal<'_>, findings: 
         }
         _ => {}
     }
-    for (path, target) in targets.body().targets() {
+    for (path, target) in targets.body().targets().iter() {
         clean(path, "targets", findings);
         if path.starts_with('/') || path.split('/').any(|part| matches!(part, "" | "." | "..")) {
-            let what = Text::own("the path \"").and_foreign(path.as_str()).and("\" has an empty part, or `.` or `..`");
+            let what = Text::own("the path \"").and_foreign(path).and("\" has an empty part, or `.` or `..`");
             refuse(findings, Check::MetaForm, "targets", what);
         }
         if target.hashes.get_sha256().is_none() {
-            let what = Text::own("the file \"").and_foreign(path.as_str()).and("\" has no SHA-256");
+            let what = Text::own("the file \"").and_foreign(path).and("\" has no SHA-256");
             refuse(findings, Check::MetaForm, "targets", what);
         }
         match &target.custom {
             None => {}
             // tough refuses the whole file for it.
             Some(Value::Obj(members)) if members.is_empty() => {
-                let what = Text::own("the file \"").and_foreign(path.as_str()).and("\" has an empty `custom`");
+                let what = Text::own("the file \"").and_foreign(path).and("\" has an empty `custom`");
                 refuse(findings, Check::MetaForm, "targets", what);
             }
             Some(custom) => clean_all(custom, "targets", findings),

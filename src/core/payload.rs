@@ -32,7 +32,12 @@ pub enum NotCanonical {
 impl Payload {
     /// The payload that signs `signed`, the value of that member as it was read.
     pub fn of(signed: &Value) -> Self {
-        let bytes = canonical::to_vec(signed);
+        Self::within(signed, 0)
+    }
+
+    /// As [`Self::of`], where the text that `signed` was read from is within `length` bytes.
+    pub(crate) fn within(signed: &Value, length: usize) -> Self {
+        let bytes = canonical::to_vec_of(signed, length);
         let digest = Digest::of(&bytes);
         Self { bytes, digest }
     }

@@ -105,7 +105,9 @@ pub fn build(ceremony: &Ceremony, online: &BTreeMap<Handle, PublicKey>) -> Resul
     let targets = Targets {
         version: old.map_or(0, |old| old.version()).max(elsewhere(plan).targets).saturating_add(1),
         expires: plan.targets.expires,
-        targets: old.map_or_else(BTreeMap::new, |old| old.body().targets().clone()),
+        targets: old
+            .map(|old| old.body().targets().iter().map(|(path, file)| (path.to_string(), file)).collect())
+            .unwrap_or_default(),
         delegations: old.and_then(|old| old.signed().get("delegations")).cloned(),
         extra: common(plan),
     };
@@ -213,7 +215,7 @@ fn common(plan: &Plan) -> BTreeMap<String, Value> {
         ceremony.insert("kind".to_string(), plan.kind.name().into());
         ceremony.insert("reason".to_string(), reason.as_str().into());
     }
-    fields.insert(CEREMONY.to_string(), Value::Obj(ceremony));
+    fields.insert(CEREMONY.to_string(), ceremony.into());
     if plan.rehearsal {
         fields.insert(REHEARSAL.to_string(), REHEARSAL_TEXT.into());
     }
@@ -248,7 +250,7 @@ fn person(ceremony: &Ceremony, handle: &Handle, key: &PublicKey) -> Value {
     if planned.is_some_and(|token| !token.kind.attests()) {
         put("claim", CLAIMED_BY_MODULE.into());
     }
-    Value::Obj(fields)
+    fields.into()
 }
 
 #[cfg(test)]

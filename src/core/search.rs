@@ -93,7 +93,7 @@ impl Search {
     fn look(&mut self, targets: &TrustedTargets) {
         let body = targets.metadata().body();
         if let Some(target) = body.targets().get(&self.path) {
-            self.found = Some((target.clone(), targets.clone()));
+            self.found = Some((target, targets.clone()));
             return;
         }
         let mut below = Vec::new();

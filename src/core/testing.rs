@@ -1,6 +1,6 @@
 //! Keys and small repositories for the tests of this package. Keys are seeded, so every run has the same bytes.
 
-use crate::json::Value;
+use crate::json::{Members, Value};
 use crate::key::PublicKey;
 use crate::metadata::build::{self, Keyholders};
 use crate::metadata::envelope::assemble;
@@ -68,7 +68,7 @@ pub(crate) fn file(payload: &Payload, keys: &[Key]) -> Vec<u8> {
 }
 
 /// The payload with changed members.
-pub(crate) fn changed(payload: &Payload, change: impl FnOnce(&mut BTreeMap<String, Value>)) -> Payload {
+pub(crate) fn changed(payload: &Payload, change: impl FnOnce(&mut Members)) -> Payload {
     let Value::Obj(mut members) = Payload::read(payload.bytes()).unwrap().1 else { unreachable!() };
     change(&mut members);
     Payload::of(&Value::Obj(members))

@@ -197,7 +197,7 @@ impl StandIns {
             ids.insert(id.clone(), (new, stand_in.clone()));
         }
         let mut signed = root.signed().clone();
-        *member(&mut signed, "keys") = Value::Obj(keys);
+        *member(&mut signed, "keys") = keys.into();
         let Value::Obj(roles) = member(&mut signed, "roles") else { panic!("roles are an object") };
         for role in roles.values_mut() {
             let Value::Arr(list) = member(role, "keyids") else { panic!("keyids are a list") };

@@ -177,7 +177,7 @@ fn bytes(here: &Side, branch: &Side, lost: &[&str]) -> Vec<u8> {
         ("removes".to_owned(), all(&here.files, &|path, _| !branch.files.contains_key(path))),
         ("lost".to_owned(), Value::Arr(lost.iter().map(|id| Value::from(*id)).collect())),
     ]);
-    let mut bytes = Payload::of(&Value::Obj(members)).to_json();
+    let mut bytes = Payload::of(&members.into()).to_json();
     bytes.push(b'\n');
     bytes
 }

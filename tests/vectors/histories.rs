@@ -71,15 +71,13 @@ fn history(at: i64, commits: &[(i64, Files)], forced: bool) -> Vec<u8> {
     let put = |files: &Files| {
         Value::Obj(files.iter().map(|(path, text)| (path.clone(), Value::from(text.as_str()))).collect())
     };
-    let commits = commits
-        .iter()
-        .map(|(at, files)| Value::Obj(BTreeMap::from([("time".to_owned(), day(*at)), ("put".to_owned(), put(files))])));
+    let commits = commits.iter().map(|(at, files)| Value::from([("time", day(*at)), ("put", put(files))]));
     let mut members =
         BTreeMap::from([("at".to_owned(), day(at)), ("commits".to_owned(), Value::Arr(commits.collect()))]);
     if forced {
         members.insert("forced".to_owned(), Value::Bool(true));
     }
-    let mut bytes = Payload::of(&Value::Obj(members)).to_json();
+    let mut bytes = Payload::of(&members.into()).to_json();
     bytes.push(b'\n');
     bytes
 }

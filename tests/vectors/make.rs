@@ -118,7 +118,10 @@ pub(crate) fn signed(payload: &Value, keys: &[Key]) -> Vec<u8> {
 pub(crate) fn at<'a>(value: &'a mut Value, path: &[&str]) -> &'a mut Value {
     let Some((first, rest)) = path.split_first() else { return value };
     let Value::Obj(members) = value else { panic!("{first}: not an object") };
-    at(members.entry((*first).to_owned()).or_insert(Value::Null), rest)
+    if !members.contains_key(first) {
+        members.insert((*first).to_owned(), Value::Null);
+    }
+    at(members.get_mut(first).unwrap(), rest)
 }
 
 /// `value` with another member at this path.

@@ -184,7 +184,7 @@ fn repository(base: &str, from: &Tree, to: &Tree) -> Repository {
         members.insert("base".to_owned(), Value::from(base));
     }
     if !put.is_empty() {
-        members.insert("put".to_owned(), Value::Obj(put));
+        members.insert("put".to_owned(), put.into());
     }
     if !take.is_empty() {
         members.insert("take".to_owned(), Value::Arr(take));
@@ -212,7 +212,7 @@ impl Repository {
     }
 
     fn bytes(self) -> Vec<u8> {
-        bytes(&Value::Obj(self.0))
+        bytes(&self.0.into())
     }
 }
 

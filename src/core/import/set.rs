@@ -166,8 +166,8 @@ fn delegated(import: &mut Import, source: &Source<'_>, top: &TrustedTargets, ver
     let mut open = Vec::from([top.clone()]);
     let mut missing = BTreeSet::new();
     while let Some(from) = open.pop() {
-        for (name, target) in from.metadata().body().targets() {
-            let (folder, file) = name.rsplit_once('/').map_or(("", name.as_str()), |(folder, file)| (folder, file));
+        for (name, target) in from.metadata().body().targets().iter() {
+            let (folder, file) = name.rsplit_once('/').map_or(("", name), |(folder, file)| (folder, file));
             let Some(prefix) = target.hashes.prefix() else { continue };
             let folder = if folder.is_empty() { String::new() } else { format!("{folder}/") };
             let hashed = format!("targets/{folder}{prefix}.{file}");
@@ -180,7 +180,7 @@ fn delegated(import: &mut Import, source: &Source<'_>, top: &TrustedTargets, ver
             });
             match places.find_map(|path| source.bytes(&path).filter(|bytes| target.matches(bytes))) {
                 Some(bytes) => drop(import.files.insert(format!("root/{hashed}"), bytes.to_vec())),
-                None => drop(missing.insert(name.clone())),
+                None => drop(missing.insert(name.to_string())),
             }
         }
         let roles: Vec<(String, u64)> = left.iter().map(|(name, version)| (name.clone(), *version)).collect();

@@ -4,10 +4,9 @@ use super::*;
 use crate::metadata::tufkey::key_id;
 use crate::payload::Payload;
 use crate::testing::{Repository, changed, ec, file, keyholders, now};
-use alloc::collections::BTreeMap;
 use alloc::string::String;
 
-type Members = BTreeMap<String, Value>;
+use crate::json::Members;
 
 fn findings(root: &Payload, targets: &Payload) -> Vec<Finding> {
     let old = (None, None);
@@ -76,7 +75,7 @@ fn an_unknown_key() {
         let unknown = Value::from([
             ("keytype", Value::from("new")),
             ("scheme", Value::from("new")),
-            ("keyval", Value::Obj(BTreeMap::new())),
+            ("keyval", Value::Obj(Members::new())),
         ]);
         let id = key_id(&unknown).to_string();
         inside(members, "keys").insert(id.clone(), unknown);
@@ -241,7 +240,7 @@ fn the_two_payloads_swapped() {
 #[test]
 fn an_empty_custom() {
     let checks = targets_with(|members| {
-        inside(inside(members, "targets"), "a.txt").insert("custom".to_string(), Value::Obj(BTreeMap::new()));
+        inside(inside(members, "targets"), "a.txt").insert("custom".to_string(), Value::Obj(Members::new()));
     });
     assert_eq!(checks, [Check::MetaForm].into());
 }

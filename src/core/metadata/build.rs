@@ -132,8 +132,7 @@ impl Root {
             let role = Value::from([("keyids", ids), ("threshold", Value::from(role.threshold))]);
             written.insert(name.name().to_string(), role);
         }
-        let body =
-            [("consistent_snapshot", Value::Bool(true)), ("keys", Value::Obj(keys)), ("roles", Value::Obj(written))];
+        let body = [("consistent_snapshot", Value::Bool(true)), ("keys", keys.into()), ("roles", written.into())];
         finish::<super::root::Root>(self.version, self.expires, body.into(), &self.extra)
     }
 }
@@ -190,7 +189,7 @@ fn finish<T: Body>(
     members.insert("version".to_string(), version.into());
     members.insert("expires".to_string(), expires.to_string().into());
     members.extend(body.into_iter().map(|(name, value)| (name.to_string(), value)));
-    let payload = Payload::of(&Value::Obj(members));
+    let payload = Payload::of(&members.into());
     let built = Metadata::<T>::of_payload(T::TYPE, payload.bytes())?;
     // A warning here is a role that cannot be met or a key that cannot be used; neither may leave here.
     let mut findings = built.findings().to_vec();

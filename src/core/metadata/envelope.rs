@@ -12,12 +12,13 @@ use super::Refusal;
 use super::fields::{Notes, member, text};
 use crate::check::Check;
 use crate::digest::Digest;
-use crate::json::{self, Value};
+use crate::json::{self, Members, Value};
 use crate::page::Text;
 use crate::payload::{NotCanonical, Payload};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 /// The most signatures that one file may carry.
@@ -38,9 +39,9 @@ pub struct Signature {
 #[derive(Clone, Debug)]
 pub struct Envelope {
     signatures: Vec<Signature>,
-    signed: Value,
+    signed: Arc<Value>,
     payload: Payload,
-    extra: BTreeMap<String, Value>,
+    extra: Members,
     file: Digest,
     length: u64,
 }
@@ -60,9 +61,9 @@ impl Envelope {
         let signed = members.remove("signed").ok_or_else(|| missing("signed"))?;
         let list = members.remove("signatures").ok_or_else(|| missing("signatures"))?;
         let signatures = read_signatures(&list, notes)?;
-        let payload = Payload::of(&signed);
+        let payload = Payload::within(&signed, bytes.len());
         let (file, length) = (Digest::of(bytes), bytes.len() as u64);
-        Ok(Self { signatures, signed, payload, extra: members, file, length })
+        Ok(Self { signatures, signed: Arc::new(signed), payload, extra: members, file, length })
     }
 
     /// Takes the bytes of `signed` alone, without signatures.
@@ -75,7 +76,8 @@ impl Envelope {
             NotCanonical::Form => notes.refusal(Check::MetaForm, NotCanonical::Form.to_string()),
         })?;
         let (file, length) = (Digest::of(bytes), bytes.len() as u64);
-        Ok(Self { signatures: Vec::new(), signed, payload, extra: BTreeMap::new(), file, length })
+        let signed = Arc::new(signed);
+        Ok(Self { signatures: Vec::new(), signed, payload, extra: Members::new(), file, length })
     }
 
     /// The signatures, in the order of the file.
@@ -83,8 +85,8 @@ impl Envelope {
         &self.signatures
     }
 
-    /// The value of `signed`.
-    pub fn signed(&self) -> &Value {
+    /// The value of `signed`, which typed fields may share.
+    pub fn signed(&self) -> &Arc<Value> {
         &self.signed
     }
 
@@ -94,7 +96,7 @@ impl Envelope {
     }
 
     /// Members beside `signatures` and `signed`. Nobody signs them.
-    pub fn extra(&self) -> &BTreeMap<String, Value> {
+    pub fn extra(&self) -> &Members {
         &self.extra
     }
 

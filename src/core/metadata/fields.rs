@@ -5,7 +5,7 @@
 use super::Refusal;
 use crate::check::{Check, Finding, Level};
 use crate::digest::Digest;
-use crate::json::Value;
+use crate::json::{Members, Value};
 use crate::page::Text;
 use crate::text;
 use crate::time::Timestamp;
@@ -88,7 +88,7 @@ pub fn boolean(of: &Value, name: &str, notes: &Notes) -> Result<bool, Refusal> {
 ///
 /// # Errors
 /// `META-FORM` if it is not there or no object.
-pub fn object<'a>(of: &'a Value, name: &str, notes: &Notes) -> Result<&'a BTreeMap<String, Value>, Refusal> {
+pub fn object<'a>(of: &'a Value, name: &str, notes: &Notes) -> Result<&'a Members, Refusal> {
     member(of, name, notes)?.as_obj().ok_or_else(|| wrong(name, "an object", notes))
 }
 
@@ -289,7 +289,7 @@ impl MetaFile {
         let mut members = BTreeMap::from([("version".to_string(), Value::from(self.version))]);
         members.extend(self.length.map(|length| ("length".to_string(), Value::from(length))));
         members.extend(self.hashes.as_ref().map(|hashes| ("hashes".to_string(), hashes.to_value())));
-        Value::Obj(members)
+        members.into()
     }
 
     /// Refuses bytes that have another length or other hashes than promised (TUF 5.5.2, 5.6.2).

@@ -26,6 +26,7 @@ use crate::time::Timestamp;
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 use envelope::{Envelope, Signature};
@@ -136,7 +137,7 @@ pub trait Body: Sized {
     ///
     /// # Errors
     /// The first form that cannot be read; leniencies go to `notes`.
-    fn read(signed: &Value, notes: &mut Notes) -> Result<Self, Refusal>;
+    fn read(signed: &Arc<Value>, notes: &mut Notes) -> Result<Self, Refusal>;
 }
 
 /// A metadata file as it was read: typed fields beside the value and the bytes they came from.
@@ -187,7 +188,7 @@ impl<T: Body> Metadata<T> {
     fn read_with(
         envelope: Envelope,
         mut notes: Notes,
-        body: impl FnOnce(&Value, &mut Notes) -> Result<T, Refusal>,
+        body: impl FnOnce(&Arc<Value>, &mut Notes) -> Result<T, Refusal>,
     ) -> Result<Self, Refusal> {
         let signed = envelope.signed();
         let found = fields::text(signed, "_type", &notes)?;

@@ -10,6 +10,7 @@ use crate::page::Text;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::String;
+use alloc::sync::Arc;
 
 /// The fields of root metadata.
 #[derive(Clone, Debug)]
@@ -23,7 +24,7 @@ impl Body for Root {
     const TYPE: &'static str = "root";
     const MOST: usize = 1 << 20;
 
-    fn read(signed: &Value, notes: &mut Notes) -> Result<Self, Refusal> {
+    fn read(signed: &Arc<Value>, notes: &mut Notes) -> Result<Self, Refusal> {
         Self::read_after(signed, None, notes)
     }
 }

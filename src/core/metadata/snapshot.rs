@@ -6,6 +6,7 @@ use crate::check::Check;
 use crate::json::Value;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
+use alloc::sync::Arc;
 
 /// The fields of snapshot metadata.
 #[derive(Clone, Debug)]
@@ -17,7 +18,7 @@ impl Body for Snapshot {
     const TYPE: &'static str = "snapshot";
     const MOST: usize = 32 << 20;
 
-    fn read(signed: &Value, notes: &mut Notes) -> Result<Self, Refusal> {
+    fn read(signed: &Arc<Value>, notes: &mut Notes) -> Result<Self, Refusal> {
         let mut meta = BTreeMap::new();
         for (name, value) in object(signed, "meta", notes)? {
             meta.insert(name.clone(), MetaFile::read(value, notes)?);

@@ -5,18 +5,24 @@ use super::tufkey::{KeyedRole, TufKey, read_keys};
 use super::{Body, Refusal};
 use crate::check::Check;
 use crate::digest::Digest;
-use crate::json::Value;
+use crate::json::{Members, Value};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 /// The fields of targets metadata, top-level or delegated.
 #[derive(Clone, Debug)]
 pub struct Targets {
-    targets: BTreeMap<String, Target>,
+    signed: Arc<Value>,
     delegations: Option<Delegations>,
 }
+
+/// The files of targets metadata by their paths, in order. A view: there may be a hundred thousand, each of which was read
+/// and found good before, and few are ever asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct TargetFiles<'a>(Option<&'a Members>);
 
 /// A file that clients may download.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,25 +90,56 @@ impl Body for Targets {
     const TYPE: &'static str = "targets";
     const MOST: usize = crate::json::MAX_BYTES;
 
-    fn read(signed: &Value, notes: &mut Notes) -> Result<Self, Refusal> {
-        let mut targets = BTreeMap::new();
-        for (path, value) in object(signed, "targets", notes)? {
-            targets.insert(path.clone(), Target::read(value, notes)?);
+    fn read(signed: &Arc<Value>, notes: &mut Notes) -> Result<Self, Refusal> {
+        for value in object(signed, "targets", notes)?.values() {
+            Target::read(value, notes)?;
         }
         let delegations = signed.get("delegations").map(|of| Delegations::read(of, notes)).transpose()?;
-        Ok(Self { targets, delegations })
+        Ok(Self { signed: Arc::clone(signed), delegations })
     }
 }
 
 impl Targets {
     /// The files by their path.
-    pub fn targets(&self) -> &BTreeMap<String, Target> {
-        &self.targets
+    pub fn targets(&self) -> TargetFiles<'_> {
+        TargetFiles(self.signed.get("targets").and_then(Value::as_obj))
     }
 
     /// The delegations, if there are any.
     pub fn delegations(&self) -> Option<&Delegations> {
         self.delegations.as_ref()
+    }
+}
+
+impl<'a> TargetFiles<'a> {
+    /// No files.
+    pub const NONE: Self = Self(None);
+
+    /// The file at `path`.
+    pub fn get(self, path: &str) -> Option<Target> {
+        Target::read(self.0?.get(path)?, &Notes::new("")).ok()
+    }
+
+    /// Whether there is a file at `path`.
+    pub fn contains(self, path: &str) -> bool {
+        self.0.is_some_and(|members| members.contains_key(path))
+    }
+
+    /// How many there are.
+    pub fn count(self) -> usize {
+        self.0.map_or(0, Members::len)
+    }
+
+    /// Their paths. Foreign text.
+    pub fn paths(self) -> impl Iterator<Item = &'a str> {
+        self.0.into_iter().flat_map(|members| members.keys().map(String::as_str))
+    }
+
+    /// Each path, which is foreign text, with its file.
+    pub fn iter(self) -> impl Iterator<Item = (&'a str, Target)> {
+        let notes = Notes::new("");
+        let members = self.0.into_iter().flat_map(Members::iter);
+        members.filter_map(move |(path, value)| Some((path.as_str(), Target::read(value, &notes).ok()?)))
     }
 }
 
@@ -129,7 +166,7 @@ impl Target {
             ("hashes".to_string(), self.hashes.to_value()),
         ]);
         members.extend(self.custom.clone().map(|custom| ("custom".to_string(), custom)));
-        Value::Obj(members)
+        members.into()
     }
 }
 

@@ -8,7 +8,7 @@ use super::*;
 use crate::testing::{Key, Repository, changed, ec, ed, file};
 use proptest::prelude::*;
 
-type Members = BTreeMap<String, Value>;
+use crate::json::Members;
 
 fn root_with(change: impl FnOnce(&mut Members)) -> Result<Metadata<Root>, Refusal> {
     let payload = changed(&Repository::new().root.payload().unwrap(), change);

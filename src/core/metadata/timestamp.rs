@@ -4,6 +4,7 @@ use super::fields::{MetaFile, Notes, object};
 use super::{Body, Refusal};
 use crate::check::Check;
 use crate::json::Value;
+use alloc::sync::Arc;
 
 /// The fields of timestamp metadata.
 #[derive(Clone, Debug)]
@@ -15,7 +16,7 @@ impl Body for Timestamp {
     const TYPE: &'static str = "timestamp";
     const MOST: usize = 64 << 10;
 
-    fn read(signed: &Value, notes: &mut Notes) -> Result<Self, Refusal> {
+    fn read(signed: &Arc<Value>, notes: &mut Notes) -> Result<Self, Refusal> {
         let meta = object(signed, "meta", notes)?;
         // TUF 4.6: "The only file listed is snapshot.json".
         let (Some(snapshot), 1) = (meta.get("snapshot.json"), meta.len()) else {

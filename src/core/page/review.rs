@@ -5,12 +5,11 @@
 
 use super::{Block, Change, Text, changes};
 use crate::json::Value;
-use crate::metadata::{Metadata, Role, root::Root, targets::Targets};
+use crate::metadata::{Metadata, Role, root::Root, targets::TargetFiles, targets::Targets};
 use crate::proposal::{HOLDERS, REHEARSAL};
 use crate::replay::Ceremony;
 use crate::serial::Serial;
 use crate::time::Timestamp;
-use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -98,7 +97,7 @@ pub fn of_targets(payload: &[u8], old: Option<&Metadata<Targets>>) -> Vec<Block>
         }
     };
     let facts = |targets: &Metadata<Targets>| {
-        let files = targets.body().targets().len().to_string();
+        let files = targets.body().targets().count().to_string();
         [targets.version().to_string(), targets.expires().to_string(), files]
     };
     let was = old.map(facts);
@@ -108,16 +107,15 @@ pub fn of_targets(payload: &[u8], old: Option<&Metadata<Targets>>) -> Vec<Block>
         put(what, was.as_ref().map(|was| was[i].clone()), Some(now));
     }
     let files = targets.body().targets();
-    let none = BTreeMap::new();
-    let before = old.map_or(&none, |old| old.body().targets());
-    for path in before.keys().filter(|path| !files.contains_key(*path)) {
-        put("target", Some(path.clone()), None);
+    let before = old.map_or(TargetFiles::NONE, |old| old.body().targets());
+    for path in before.paths().filter(|path| !files.contains(path)) {
+        put("target", Some(path.to_string()), None);
     }
-    for (path, target) in files {
+    for (path, target) in files.iter() {
         match before.get(path) {
-            None => put("target", None, Some(path.clone())),
+            None => put("target", None, Some(path.to_string())),
             Some(was) if was == target => {}
-            Some(_) => put("target", Some(path.clone()), Some(format!("{path}, another file"))),
+            Some(_) => put("target", Some(path.to_string()), Some(format!("{path}, another file"))),
         }
     }
     alloc::vec![Block::Diff(changes)]

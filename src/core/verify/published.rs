@@ -291,8 +291,8 @@ fn delegated(look: &mut Look<'_>, published: &Published) -> BTreeSet<String> {
     let mut open: Vec<TrustedTargets> = Vec::from([top.clone()]);
     let mut left: BTreeMap<String, u64> = meta.into_iter().filter(|(name, _)| name != "targets.json").collect();
     while let Some(from) = open.pop() {
-        for (name, target) in from.metadata().body().targets() {
-            let (folder, file) = name.rsplit_once('/').map_or(("", name.as_str()), |(folder, file)| (folder, file));
+        for (name, target) in from.metadata().body().targets().iter() {
+            let (folder, file) = name.rsplit_once('/').map_or(("", name), |(folder, file)| (folder, file));
             let Some(prefix) = target.hashes.prefix() else { continue };
             let folder = if folder.is_empty() { String::new() } else { format!("{folder}/") };
             let path = format!("root/targets/{folder}{prefix}.{file}");

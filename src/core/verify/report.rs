@@ -262,7 +262,7 @@ impl Facts {
                 ("state", record.state.into()),
             ])
         };
-        Value::Obj(BTreeMap::from([
+        Value::from(BTreeMap::from([
             ("roots".to_string(), Value::Arr(self.roots.iter().map(root).collect())),
             ("anchored".to_string(), self.anchored.map_or(Value::Null, Value::from)),
             ("metadata".to_string(), Value::Arr(self.metadata.iter().map(role).collect())),

@@ -136,7 +136,7 @@ impl RootReport {
             json.insert("rehearsal".to_string(), Value::Bool(facts.rehearsal));
             json.insert("signers".to_string(), Value::Arr(facts.signers.iter().map(signer).collect()));
         }
-        Value::Obj(json)
+        json.into()
     }
 }
 

@@ -5,7 +5,7 @@ use ed25519_dalek::Signer as _;
 use p256::pkcs8::EncodePublicKey as _;
 use trustroot_core::canonical;
 use trustroot_core::digest::Digest;
-use trustroot_core::json::Value;
+use trustroot_core::json::{Members, Value};
 
 const FAR: &str = "2999-01-01T00:00:00Z";
 const PAST: &str = "2001-01-01T00:00:00Z";
@@ -130,7 +130,7 @@ impl Repository {
 
     fn files(&self) -> BTreeMap<String, Vec<u8>> {
         let holders: Vec<&Key> = self.holders.iter().take(2).collect();
-        let targets = signed(self.payload("targets", 1, [("targets", Value::Obj(BTreeMap::new()))]), &holders);
+        let targets = signed(self.payload("targets", 1, [("targets", Value::Obj(Members::new()))]), &holders);
         let pins = Value::from([("targets.json", meta(1, &targets))]);
         let snapshot = signed(self.payload("snapshot", 1, [("meta", pins)]), &[&self.online]);
         let pins = Value::from([("snapshot.json", meta(1, &snapshot))]);
@@ -248,7 +248,7 @@ fn the_longest_chain_of_delegations_fits_the_stack() {
     let mut pins = BTreeMap::new();
     for n in 0..=MAX_DELEGATED {
         let name = if n == 0 { "targets".to_string() } else { format!("role{n}") };
-        let mut rest = vec![("targets", Value::Obj(BTreeMap::new()))];
+        let mut rest = vec![("targets", Value::Obj(Members::new()))];
         if n < MAX_DELEGATED {
             let role = Value::from([
                 ("name", format!("role{}", n + 1).into()),
@@ -267,7 +267,7 @@ fn the_longest_chain_of_delegations_fits_the_stack() {
         pins.insert(format!("{name}.json"), meta(1, &bytes));
         files.insert(format!("1.{name}.json"), bytes);
     }
-    let snapshot = signed(repository.payload("snapshot", 1, [("meta", Value::Obj(pins))]), &[online]);
+    let snapshot = signed(repository.payload("snapshot", 1, [("meta", pins.into())]), &[online]);
     let pins = Value::from([("snapshot.json", meta(1, &snapshot))]);
     files.insert("timestamp.json".into(), signed(repository.payload("timestamp", 1, [("meta", pins)]), &[online]));
     files.insert("1.snapshot.json".into(), snapshot);

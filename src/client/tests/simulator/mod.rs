@@ -205,7 +205,7 @@ impl Repository {
                 self.server.put(&format!("targets/{name}"), content.clone());
             }
         }
-        let body = Vec::from([("meta", Value::Obj(meta))]);
+        let body = Vec::from([("meta", Value::from(meta))]);
         let snapshot = self.snapshot_keys.sign(&payload("snapshot", self.snapshot, self.snapshot_expires, body));
         self.put("snapshot", self.snapshot, snapshot.clone());
         self.publish_timestamp(self.snapshot, &snapshot);
@@ -265,7 +265,7 @@ pub fn payload(kind: &str, version: u64, expires: Timestamp, body: Vec<(&str, Va
     members.insert("spec_version".to_owned(), "1.0.31".into());
     members.insert("version".to_owned(), version.into());
     members.insert("expires".to_owned(), expires.to_string().into());
-    Payload::of(&Value::Obj(members))
+    Payload::of(&members.into())
 }
 
 impl Targets {

@@ -354,7 +354,7 @@ impl Seen {
 
 impl Facts {
     fn to_json(&self) -> Value {
-        Value::Obj(BTreeMap::from([
+        Value::from(BTreeMap::from([
             ("head".to_string(), self.head.as_str().into()),
             ("commits".to_string(), count(self.commits.0)),
             ("main_line".to_string(), count(self.commits.1)),
