@@ -11,8 +11,10 @@ use trustroot_core::text::escape;
 use ureq::Agent;
 use ureq::http::Uri;
 use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
+use ureq::unversioned::transport::DefaultConnector;
 
 use crate::limits::Limits;
+use crate::resolver::Remembering;
 use crate::source::{Body, FetchError, Source, broken};
 
 /// A server, and the folder on it.
@@ -46,7 +48,7 @@ impl Http {
             .http_status_as_error(false)
             .max_redirects(5)
             .max_redirects_will_error(true)
-            .max_response_header_size(64 << 10)
+            .max_response_header_size(16 << 10)
             .user_agent(concat!("trustroot/", env!("CARGO_PKG_VERSION")))
             .tls_config(tls)
             .timeout_resolve(Some(limits.connect))
@@ -54,10 +56,14 @@ impl Http {
             .timeout_send_request(Some(limits.silence))
             .timeout_recv_response(Some(limits.silence))
             .timeout_per_read(Some(limits.silence))
+            // A head of an answer fits, and a root mostly.
+            .input_buffer_size(16 << 10)
+            .output_buffer_size(4 << 10)
             .max_idle_connections(16)
             .max_idle_connections_per_host(16)
             .build();
-        Ok(Self { base: base.trim_end_matches('/').to_owned(), agent: config.new_agent(), limits: limits.clone() })
+        let agent = Agent::with_parts(config, DefaultConnector::default(), Remembering::default());
+        Ok(Self { base: base.trim_end_matches('/').to_owned(), agent, limits: limits.clone() })
     }
 }
 

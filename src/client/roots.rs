@@ -4,12 +4,16 @@
 //! 1. Nothing is asked ahead before a few next roots were answered: whoever is up to date asks once, whoever is a little
 //!    behind asks in order.
 //! 2. Once a root was answered that it is not there, nothing more is asked.
-//! 3. Links between neighbours are checked in parallel, as values that are not believed; [`TrustedRoot::follow`] believes
-//!    them one after the other, and stops at the first that is missing or bad. What came after it is dropped unread.
-//! 4. There is no most number of roots. Each has its limits, and each needs a quorum of its predecessor.
+//! 3. Whoever asked for a root also reads it, and checks its link to a neighbour that is here: in parallel, as values that are
+//!    not believed. [`TrustedRoot::follow`] believes them one after the other, and stops at the first that is missing or
+//!    bad. What came after it is dropped.
+//! 4. There is no most number of roots. Each has its limits, and each needs a quorum of its predecessor. How many lie here
+//!    unbelieved is limited by number and by bytes.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::Scope;
+use std::time::{Duration, Instant};
 use trustroot_core::metadata::root::Root;
 use trustroot_core::metadata::{Metadata, Refusal};
 use trustroot_core::signature::Verifier;
@@ -21,8 +25,11 @@ use crate::source::{FetchError, Source, read};
 
 /// After how many roots that were asked for one by one the rest is asked for ahead.
 const CAREFUL: u64 = 4;
-/// The most roots that are checked at once.
-const BATCH: usize = 32;
+/// While so many bytes of roots lie here unbelieved, no more are asked for.
+const HELD: usize = 1 << 20;
+
+/// After how many roots it is looked at whether one more should ask.
+const SAMPLE: u32 = 8;
 
 /// How far the chain led.
 pub(crate) struct Advanced {
@@ -49,16 +56,10 @@ pub(crate) fn advance(
     let mut at = Advanced { root: start, bytes: None, rotated: false, gap: None, fault: None };
     for _ in 0..CAREFUL {
         let Some(next) = at.root.metadata().version().checked_add(1) else { return at };
-        match ask(source, next, limits) {
-            Ok(bytes) => {
-                if !at.believe(vec![bytes], verifier, believed) {
-                    return at;
-                }
-            }
-            Err(why) => {
-                at.end(next, why, source);
-                return at;
-            }
+        let came = Came::read(next, ask(source, next, limits), at.root.metadata());
+        let link = came.root.as_ref().ok().map(|new| Link::check(at.root.shared(), new, verifier));
+        if !at.believe(next, Came { link, ..came }, source, believed) {
+            return at;
         }
     }
     ahead(&mut at, source, limits, verifier, believed);
@@ -74,24 +75,30 @@ fn ask(source: &dyn Source, version: u64, limits: &Limits) -> Result<Vec<u8>, Fe
 }
 
 impl Advanced {
-    /// Believes roots in order, as far as they are good. Whether all were.
-    fn believe(&mut self, files: Vec<Vec<u8>>, verifier: &dyn Verifier, believed: &mut dyn FnMut(u64)) -> bool {
-        for (checked, bytes) in check(&self.root, &files, verifier).into_iter().zip(files) {
-            let next = checked.and_then(|link| self.root.follow(&link));
-            match next {
-                Ok(next) => {
-                    self.rotated |= next.metadata().body().rotates_online_keys_of(self.root.metadata().body());
-                    self.root = next;
-                    self.bytes = Some(bytes);
-                    believed(self.root.metadata().version());
-                }
-                Err(refusal) => {
-                    self.fault = Some(refusal.into());
-                    return false;
-                }
+    /// Believes a root, if it is there and good. Whether it was; if not, the chain ends here.
+    fn believe(&mut self, version: u64, came: Came, source: &dyn Source, believed: &mut dyn FnMut(u64)) -> bool {
+        let link = match (came.root, came.link) {
+            (Err(Fault::Fetch(why)), _) => {
+                self.end(version, why, source);
+                return false;
+            }
+            (Err(Fault::Refused(refusal)), _) => Err(refusal),
+            (Ok(_), Some(link)) => link,
+            (Ok(_), None) => return false,
+        };
+        match link.and_then(|link| self.root.follow(&link)) {
+            Ok(next) => {
+                self.rotated |= next.metadata().body().rotates_online_keys_of(self.root.metadata().body());
+                self.root = next;
+                self.bytes = Some(came.bytes);
+                believed(version);
+                true
+            }
+            Err(refusal) => {
+                self.fault = Some(refusal.into());
+                false
             }
         }
-        true
     }
 
     /// The chain ends before `version`, for this reason.
@@ -106,72 +113,106 @@ impl Advanced {
     }
 }
 
-/// Reads roots and checks each against the one before it, on every core. The links are in order and end at the first fault.
-fn check(trusted: &TrustedRoot, files: &[Vec<u8>], verifier: &dyn Verifier) -> Vec<Result<Link, Refusal>> {
-    let first = trusted.metadata().version();
-    let numbered: Vec<(u64, &Vec<u8>)> = (first.saturating_add(1)..).zip(files).collect();
-    let parse = |(version, bytes): &(u64, &Vec<u8>)| {
-        Metadata::<Root>::parse_after(&name(*version), bytes, trusted.metadata()).map(Arc::new)
-    };
-    let read = parallel(&numbered, &parse);
-    let mut pairs = Vec::new();
-    let mut before = trusted.shared();
-    let mut fault = None;
-    for one in &read {
-        match one {
-            Ok(root) => {
-                pairs.push((before, root));
-                before = root;
-            }
-            Err(refusal) => {
-                fault = Some(Err(refusal.clone()));
-                break;
-            }
-        }
-    }
-    let link = |(old, new): &(&Arc<Metadata<Root>>, &Arc<Metadata<Root>>)| Link::check(old, new, verifier);
-    let mut links = parallel(&pairs, &link);
-    links.extend(fault);
-    links
+/// A root that came, or did not.
+struct Came {
+    /// What it is, or why the chain ends before it.
+    root: Result<Arc<Metadata<Root>>, Fault>,
+    bytes: Vec<u8>,
+    /// Whether it follows the one before it, once both are here.
+    link: Option<Result<Link, Refusal>>,
 }
 
-/// Does the same to every item, on every core; the results are in order.
-fn parallel<T: Sync, R: Send>(items: &[T], work: &(dyn Fn(&T) -> R + Sync)) -> Vec<R> {
-    // Asking for the cores reads files of the system, so it is left until there is something to share.
-    let cores = || std::thread::available_parallelism().map_or(1, usize::from).min(8);
-    let cores = if items.len() < 4 { 1 } else { cores() };
-    if cores < 2 {
-        return items.iter().map(work).collect();
-    }
-    let share = items.len().div_ceil(cores);
-    std::thread::scope(|scope| {
-        let mut parts = items.chunks(share);
-        let mine = parts.next().unwrap_or_default();
-        let others: Vec<_> = parts.map(|part| scope.spawn(move || part.iter().map(work).collect::<Vec<R>>())).collect();
-        let mut done: Vec<R> = mine.iter().map(work).collect();
-        for other in others {
-            match other.join() {
-                Ok(part) => done.extend(part),
-                Err(panic) => std::panic::resume_unwind(panic),
+/// Why a root is none.
+enum Fault {
+    Fetch(FetchError),
+    Refused(Refusal),
+}
+
+impl Came {
+    /// Reads a root. Keys that it has in common with `known`, which is any root, are not decoded again.
+    fn read(version: u64, answer: Result<Vec<u8>, FetchError>, known: &Metadata<Root>) -> Self {
+        match answer {
+            Err(why) => Self { root: Err(Fault::Fetch(why)), bytes: Vec::new(), link: None },
+            Ok(bytes) => {
+                let root = Metadata::<Root>::parse_after(&name(version), &bytes, known);
+                Self { root: root.map(Arc::new).map_err(Fault::Refused), bytes, link: None }
             }
         }
-        done
-    })
+    }
 }
 
 /// What those who ask ahead and the one who believes share.
 struct Shared {
-    /// The next version that nobody has asked for.
-    next: u64,
+    /// The next version that nobody has asked for, if there is one.
+    next: Option<u64>,
     /// The last version that may be asked for; 0 once nothing may be asked any more.
     last: u64,
-    /// What came and is not checked yet.
-    came: BTreeMap<u64, Result<Vec<u8>, FetchError>>,
+    /// The root that was taken out last; the one at the start, before.
+    taken: Arc<Metadata<Root>>,
+    /// What came and was not taken out yet.
+    came: BTreeMap<u64, Came>,
+    /// How many bytes these are.
+    held: usize,
+    /// How many ask, and how many of these have nothing to ask for.
+    asking: usize,
+    idle: usize,
+    /// Whether one of those who ask broke down; nobody waits for what it would have brought.
+    broken: bool,
+}
+
+impl Shared {
+    /// Puts a root in its place, and gives those of its links, to the one before it and to the one after, whose other end
+    /// is here. The later of two neighbours finds the other, so each link is given once.
+    fn put(&mut self, version: u64, came: Came) -> Vec<(u64, Arc<Metadata<Root>>, Arc<Metadata<Root>>)> {
+        if came.root.is_err() {
+            self.last = 0;
+        }
+        self.held += came.bytes.len();
+        self.came.insert(version, came);
+        let link = |old: Option<u64>| {
+            let (old, new) = (old?, old?.checked_add(1)?);
+            Some((new, Arc::clone(self.root(old)?), Arc::clone(self.root(new)?)))
+        };
+        [version.checked_sub(1), Some(version)].into_iter().filter_map(link).collect()
+    }
+
+    fn root(&self, version: u64) -> Option<&Arc<Metadata<Root>>> {
+        if version == self.taken.version() {
+            return Some(&self.taken);
+        }
+        self.came.get(&version)?.root.as_ref().ok()
+    }
+
+    /// Whether it is known what becomes of the root after the one that was taken out last.
+    fn is_next_ready(&self) -> bool {
+        let next = self.taken.version().checked_add(1).and_then(|version| self.came.get(&version));
+        next.is_some_and(|came| came.root.is_err() || came.link.is_some())
+    }
+
+    /// Takes that root out.
+    fn take(&mut self, version: u64) -> Option<Came> {
+        let came = self.came.get(&version).filter(|_| self.is_next_ready())?;
+        self.held -= came.bytes.len();
+        if let Ok(root) = &came.root {
+            self.taken = Arc::clone(root);
+        }
+        self.came.remove(&version)
+    }
+}
+
+/// Where roots come from, and how they are checked.
+struct Origin<'a> {
+    source: &'a dyn Source,
+    limits: &'a Limits,
+    verifier: &'a dyn Verifier,
 }
 
 struct Desk {
     shared: Mutex<Shared>,
-    changed: Condvar,
+    /// Told when the root that is taken out next may have been checked.
+    checked: Condvar,
+    /// Told when more may be asked for, or nothing any more.
+    open: Condvar,
 }
 
 impl Desk {
@@ -180,42 +221,49 @@ impl Desk {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Asks for one root after the other, until one is not there or nobody wants more.
-    fn work(&self, source: &dyn Source, limits: &Limits) {
+    /// Asks for one root after the other, and checks what can be checked then, until one is not there or nobody wants more.
+    /// Where most of the time goes into waiting, another is called to help.
+    fn work<'s>(&'s self, scope: &'s Scope<'s, '_>, from: &'s Origin<'_>) {
+        let _broken = Broken(self);
+        let (mut waiting, mut taken, mut count) = (Duration::ZERO, Duration::ZERO, 0);
         let mut shared = self.lock();
         while shared.last > 0 {
-            if shared.next > shared.last {
-                shared = self.changed.wait(shared).unwrap_or_else(PoisonError::into_inner);
+            let (last, room) = (shared.last, shared.held <= HELD);
+            let Some(version) = shared.next.filter(|next| *next <= last && room) else {
+                shared.idle += 1;
+                shared = self.open.wait(shared).unwrap_or_else(PoisonError::into_inner);
+                shared.idle -= 1;
                 continue;
-            }
-            let version = shared.next;
-            shared.next += 1;
+            };
+            shared.next = version.checked_add(1);
+            let known = Arc::clone(&shared.taken);
             drop(shared);
-            let mut asked = Asked { desk: self, version, answer: None };
-            asked.answer = Some(ask(source, version, limits));
-            drop(asked);
+            let start = Instant::now();
+            let answer = ask(from.source, version, from.limits);
+            waiting += start.elapsed();
+            let came = Came::read(version, answer, &known);
             shared = self.lock();
+            for (new, before, root) in shared.put(version, came) {
+                drop(shared);
+                let link = Link::check(&before, &root, from.verifier);
+                shared = self.lock();
+                if let Some(came) = shared.came.get_mut(&new) {
+                    came.link = Some(link);
+                }
+            }
+            if shared.is_next_ready() {
+                self.checked.notify_one();
+            }
+            taken += start.elapsed();
+            count += 1;
+            if count == SAMPLE {
+                if shared.last > 0 && shared.asking < from.limits.connections && waiting > taken.mul_f32(0.8) {
+                    shared.asking += 1;
+                    scope.spawn(|| self.work(scope, from));
+                }
+                (waiting, taken, count) = (Duration::ZERO, Duration::ZERO, 0);
+            }
         }
-    }
-}
-
-/// A root that was asked for. Whatever happens to the one who asks, there is an answer, so that nobody waits for it for ever.
-struct Asked<'a> {
-    desk: &'a Desk,
-    version: u64,
-    answer: Option<Result<Vec<u8>, FetchError>>,
-}
-
-impl Drop for Asked<'_> {
-    fn drop(&mut self) {
-        let none = || Err(FetchError::Io("whoever was asked gave no answer".to_owned()));
-        let answer = self.answer.take().unwrap_or_else(none);
-        let mut shared = self.desk.lock();
-        if answer.is_err() {
-            shared.last = 0;
-        }
-        shared.came.insert(self.version, answer);
-        self.desk.changed.notify_all();
     }
 }
 
@@ -225,7 +273,19 @@ struct Closing<'a>(&'a Desk);
 impl Drop for Closing<'_> {
     fn drop(&mut self) {
         self.0.lock().last = 0;
-        self.0.changed.notify_all();
+        self.0.open.notify_all();
+    }
+}
+
+/// Ends the waiting, if one who asks breaks down.
+struct Broken<'a>(&'a Desk);
+
+impl Drop for Broken<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.lock().broken = true;
+            self.0.checked.notify_all();
+        }
     }
 }
 
@@ -236,48 +296,40 @@ fn ahead(
     verifier: &dyn Verifier,
     believed: &mut dyn FnMut(u64),
 ) {
-    let first = at.root.metadata().version().saturating_add(1);
-    let far = |from: u64| from.saturating_add(limits.ahead.max(1) as u64 - 1).min(u64::MAX - 1);
-    let shared = Shared { next: first, last: far(first), came: BTreeMap::new() };
-    let desk = Desk { shared: Mutex::new(shared), changed: Condvar::new() };
+    let far = |from: u64| from.saturating_add(limits.ahead.max(1) as u64);
+    let start = at.root.metadata().version();
+    // One more than can be at work, for one is waiting mostly.
+    let asking =
+        std::thread::available_parallelism().map_or(1, usize::from).saturating_add(1).min(limits.connections.max(1));
+    let (next, taken) = (start.checked_add(1), Arc::clone(at.root.shared()));
+    let shared =
+        Shared { next, last: far(start), taken, came: BTreeMap::new(), held: 0, asking, idle: 0, broken: false };
+    let desk = Desk { shared: Mutex::new(shared), checked: Condvar::new(), open: Condvar::new() };
+    let from = Origin { source, limits, verifier };
     std::thread::scope(|scope| {
-        let closing = Closing(&desk);
-        for _ in 0..limits.connections.max(1) {
-            scope.spawn(|| desk.work(source, limits));
+        let _closing = Closing(&desk);
+        for _ in 0..asking {
+            scope.spawn(|| desk.work(scope, &from));
         }
-        loop {
-            let next = at.root.metadata().version().saturating_add(1);
-            let mut files = Vec::new();
-            let mut end = None;
-            {
-                let mut shared = desk.lock();
-                while !shared.came.contains_key(&next) {
-                    shared = desk.changed.wait(shared).unwrap_or_else(PoisonError::into_inner);
+        while let Some(version) = at.root.metadata().version().checked_add(1) {
+            let mut shared = desk.lock();
+            let came = loop {
+                match shared.take(version) {
+                    Some(came) => break came,
+                    None if shared.broken => return,
+                    None => shared = desk.checked.wait(shared).unwrap_or_else(PoisonError::into_inner),
                 }
-                while files.len() < BATCH {
-                    let version = next.saturating_add(files.len() as u64);
-                    match shared.came.remove(&version) {
-                        Some(Ok(bytes)) => files.push(bytes),
-                        Some(Err(why)) => {
-                            end = Some((version, why));
-                            break;
-                        }
-                        None => break,
-                    }
-                }
-                if end.is_none() && shared.last > 0 {
-                    shared.last = far(next.saturating_add(files.len() as u64));
-                    desk.changed.notify_all();
-                }
+            };
+            if shared.last > 0 {
+                shared.last = far(version);
             }
-            if !at.believe(files, verifier, believed) {
-                break;
+            if shared.idle > 0 {
+                desk.open.notify_all();
             }
-            if let Some((version, why)) = end {
-                at.end(version, why, source);
-                break;
+            drop(shared);
+            if !at.believe(version, came, source, believed) {
+                return;
             }
         }
-        drop(closing);
     });
 }

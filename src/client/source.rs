@@ -158,25 +158,34 @@ impl Pace {
     }
 }
 
+/// The room for a file of which nothing has come yet, in bytes. Most roots fit.
+const PART: usize = 8 << 10;
+/// The most bytes that are read at once, and so the most that may come beyond a limit before it is seen.
+const MOST_PART: usize = 64 << 10;
+
 /// Reads a whole file of at most `most` bytes.
 pub(crate) fn read(source: &dyn Source, path: &str, most: u64, limits: &Limits) -> Result<Vec<u8>, FetchError> {
     let pace = Pace::new(limits);
     let mut body = source.open(path, 0, most)?.bytes;
-    let mut bytes = Vec::new();
-    let mut part = vec![0; 64 << 10];
+    let mut bytes = vec![0; PART];
+    let mut have = 0;
     loop {
-        let count = match body.read(&mut part) {
-            Ok(0) => return Ok(bytes),
+        if have == bytes.len() {
+            bytes.resize(have + have.clamp(PART, MOST_PART), 0);
+        }
+        have += match body.read(&mut bytes[have..]) {
+            Ok(0) => break,
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(broken(&error)),
         };
-        if (bytes.len() + count) as u64 > most {
+        if have as u64 > most {
             return Err(FetchError::TooLong(most));
         }
-        bytes.extend_from_slice(&part[..count]);
-        pace.allows(bytes.len() as u64)?;
+        pace.allows(have as u64)?;
     }
+    bytes.truncate(have);
+    Ok(bytes)
 }
 
 /// A body that stopped coming.
