@@ -143,7 +143,7 @@ pub fn payloads(n: i64) -> [(SignedRole, Payload); 2] {
             ("_type".to_owned(), Value::from(role.to_string().as_str())),
             ("proposal".to_owned(), Value::from(n.to_string().as_str())),
         ]);
-        (role, Payload::of(&Value::Obj(members)))
+        (role, Payload::of(&members.into()))
     })
 }
 
