@@ -2,7 +2,9 @@
 //!
 //! Rules:
 //! 1. Every commit that a reference, the log of a reference or a detached `HEAD` reaches is walked, once. Its tree is compared
-//!    with the one before it ([`Scan`]). A tree or a file that a reference names by itself is looked through for roots.
+//!    with the one before it ([`Scan`]). A tree or a file that a reference names by itself is looked through for roots, and so is
+//!    a commit that nothing but the log of a branch of this clone's own names: what its owner tried and took back was never
+//!    published, but a root that a quorum signed stays one.
 //! 2. An object's header is looked at before the object is loaded, and what is loaded is checked against its id. Commits have
 //!    a limit each, and all of them together; what goes beyond ends in a refusal.
 //! 3. Objects that replace others (`refs/replace`) are not heeded, nor what git keeps besides to be faster (`commit-graph`,
@@ -53,7 +55,7 @@ impl Reading {
             ranks: Vec::new(),
             steps: 0,
         };
-        let Named { tips, others, left, moves } = self.all_named(&odb)?;
+        let Named { tips, others, left, own, moves } = self.all_named(&odb)?;
         let references = tips.len() + others.len();
         for tip in tips.values().chain(&left) {
             walk.from(*tip)?;
@@ -63,6 +65,11 @@ impl Reading {
             walk.from(head)?;
         }
         let line = walk.line(head, until);
+        // What only the logs of this clone's own branches name was nobody's but its owner's.
+        let public = walk.commits.len();
+        for tip in &own {
+            walk.from(*tip)?;
+        }
         let order = walk.order()?;
         walk.ranks = vec![0; order.len()];
         order.iter().enumerate().for_each(|(rank, number)| walk.ranks[*number] = rank);
@@ -85,13 +92,16 @@ impl Reading {
             let commit = &walk.commits[number];
             let base = commit.parents.first().and_then(|parent| bases.get(parent)).copied().unwrap_or_default();
             if until.is_some_and(|until| commit.time > until) {
-                past.later += 1;
+                past.later += usize::from(number < public);
                 bases.insert(number, base);
                 continue;
             }
-            past.commits += 1;
+            past.commits += usize::from(number < public);
             watch(past.commits + past.later, all);
-            let (changes, hidden) = scan.changes(base.tree, commit.tree)?;
+            let (mut changes, mut hidden) = scan.changes(base.tree, commit.tree)?;
+            if number >= public {
+                hidden.extend(scan.roots(&std::mem::take(&mut changes)));
+            }
             past.strays.extend(hidden.into_iter().map(|Hidden { path, blob }| Stray {
                 holder: Holder::Commit,
                 id: commit.id.to_string(),
@@ -165,13 +175,18 @@ impl Reading {
     /// What the log of a reference names, as far as it is there.
     fn logged(&self, name: &str, all: &mut Named) {
         // What a person did to branches of their own clone rewrites nobody's main line.
-        let of_others = name.starts_with("refs/remotes/") || self.is_bare();
+        let of_others = name.starts_with("refs/remotes/") || self.is_bare() && name != "HEAD";
         let Ok(log) = self.repo.reflog(name) else { return };
         for entry in log.iter().take(MAX_LOG) {
             let (from, to) = (entry.id_old(), entry.id_new());
             // A log may name what was cleared away since; then nothing more can be said.
             let there = [from, to].map(|id| !id.is_zero() && self.has(id));
-            all.left.extend([from, to].into_iter().zip(there).filter(|(_, there)| *there).map(|(id, _)| id));
+            let named = [from, to].into_iter().zip(there).filter(|(_, there)| *there).map(|(id, _)| id);
+            if of_others {
+                all.left.extend(named)
+            } else {
+                all.own.extend(named)
+            }
             if from == to || there != [true; 2] || !of_others {
                 continue;
             }
@@ -242,8 +257,10 @@ struct Named {
     tips: BTreeMap<String, Oid>,
     /// By reference: a tree or a file that no commit holds there.
     others: BTreeMap<String, (Oid, ObjectType)>,
-    /// Commits that logs name.
+    /// Commits that the logs of others name.
     left: BTreeSet<Oid>,
+    /// Commits that the logs of this clone's own branches name.
+    own: BTreeSet<Oid>,
     /// The steps of the logs of others, each with where from and where to.
     moves: Vec<(Move, Oid, Oid)>,
 }

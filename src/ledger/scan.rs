@@ -158,15 +158,22 @@ impl<'a> Scan<'a> {
             let blob = if is { Some(self.content(name.as_bytes(), id, MAX_HIDDEN)?) } else { None };
             return Ok(blob.map(|blob| stray(Holder::File, name.to_owned(), blob)).into_iter().collect());
         }
-        let (changes, hidden) = self.changes(None, id)?;
-        let mut found: Vec<(String, usize)> = hidden.into_iter().map(|hidden| (hidden.path, hidden.blob)).collect();
-        for change in changes {
-            let Some(Held::Blob(blob)) = change.held else { continue };
-            if self.blobs.get(blob).is_some_and(|bytes| is_a_root(bytes)) {
-                found.push((joined(&self.folders.all[change.folder], &self.names.all[change.name]), blob));
-            }
-        }
-        Ok(found.into_iter().map(|(path, blob)| stray(Holder::Tree, format!("{name}:{path}"), blob)).collect())
+        let (changes, mut hidden) = self.changes(None, id)?;
+        hidden.extend(self.roots(&changes));
+        Ok(hidden
+            .into_iter()
+            .map(|Hidden { path, blob }| stray(Holder::Tree, format!("{name}:{path}"), blob))
+            .collect())
+    }
+
+    /// The roots among what changed.
+    pub(super) fn roots(&self, changes: &[Change]) -> Vec<Hidden> {
+        let root = |change: &Change| {
+            let Some(Held::Blob(blob)) = change.held else { return None };
+            let is = self.blobs.get(blob).is_some_and(|bytes| is_a_root(bytes));
+            is.then(|| Hidden { path: joined(&self.folders.all[change.folder], &self.names.all[change.name]), blob })
+        };
+        changes.iter().filter_map(root).collect()
     }
 
     /// How many files were too large to look for a root in them, or too many.

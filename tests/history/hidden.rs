@@ -95,6 +95,39 @@ fn in_a_note_and_in_a_stash() {
     found_at(&judged(&past, 15), "commit", &commit, "2.root.json");
 }
 
+/// What the owner of a clone tried and took back is nobody's rewrite; a root that a quorum signed stays one.
+#[test]
+fn in_what_only_the_log_of_a_branch_of_ones_own_remembers() {
+    for rivals in [false, true] {
+        let mut stage = Stage::clean();
+        let second = stage.tip();
+        stage.set(3, 30);
+        if rivals {
+            stage.write(&format!("{SET}/2.root.json"), &rival());
+        }
+        stage.branch("tried");
+        let tried = stage.commit(11);
+        stage.branch("main");
+        stage.reset(&second);
+        stage.set(3, 60);
+        stage.commit(12);
+        stage.set(4, 60);
+        stage.commit(13);
+        stage.finish();
+        stage.git(&["branch", "-q", "--create-reflog", "again", &tried]);
+        stage.git(&["branch", "-q", "--force", "again", "main"]);
+        stage.git(&["branch", "-q", "-D", "tried"]);
+        let past = Reading::open(stage.path()).unwrap().whole_history(None, |_, _| ()).unwrap();
+        let report = judged(&past, 15);
+        assert_eq!(report.facts.commits, (4, 4));
+        if rivals {
+            found_at(&report, "commit", &tried, &format!("{SET}/2.root.json"));
+        } else {
+            assert_eq!(found(&report), []);
+        }
+    }
+}
+
 #[test]
 fn in_a_tag_of_a_file_and_in_a_tag_of_a_tree() {
     for (annotated, packed) in [(false, false), (true, false), (true, true)] {
