@@ -3,21 +3,24 @@
     measure.py BUILT VENV NODE_MODULES [--roots N] [--targets N] [--runs N]
 
 BUILT is the folder of the programs built for release: trustroot, and those of this folder. VENV holds python-tuf,
-NODE_MODULES tuf-js, or is `missing`, which is said. Ours is the program that people install, as two processes, `client init`
-and `client refresh`; each peer does both in one. Times are the least of several runs, memory is the most that a process held
-at once, as the system counts it. Nothing is asserted: what is measured is printed, beside what it cannot be faster than.
+NODE_MODULES tuf-js, or is `missing`, which is said. Ours stands there twice: as the program that people install, in two
+processes, `client init` and `client refresh`, and as the library in a program of its own, as every peer is. Times are the
+least of several runs. Memory is the most that a process held at once, as the system counts it: with the pages of its own
+file that it touched. Nothing is asserted: what is measured is printed, beside what it cannot be faster than.
 """
 
 import argparse
 import contextlib
+import os
+import signal
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).parent
-# Who takes as many seconds is not run again: so much is no noise.
-LONG = 10
+# Who takes as many seconds is not run again: so much is no noise. Nobody is waited for longer than this.
+LONG, LONGEST = 10, 150
 COLUMNS = "  {:<42} {:>12} {:>12} {:>9} {:>9}"
 
 
@@ -26,11 +29,17 @@ class Failed(Exception):
 
 
 def run(command):
-    """One process, and what it printed."""
-    done = subprocess.run(command, capture_output=True, text=True, errors="replace")
-    if done.returncode != 0:
-        raise Failed(f"{Path(command[0]).name}: {done.stderr.strip()[-300:]}")
-    return done.stdout.strip()
+    """One process with all that it starts, and what it printed."""
+    how = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "errors": "replace", "start_new_session": True}
+    with subprocess.Popen(command, **how) as child:
+        try:
+            said, complained = child.communicate(timeout=LONGEST)
+        except subprocess.TimeoutExpired:
+            os.killpg(child.pid, signal.SIGKILL)
+            raise Failed(f"it took longer than {LONGEST} s") from None
+    if child.returncode != 0:
+        raise Failed(f"{Path(command[0]).name}: {complained.strip()[-300:]}")
+    return said.strip()
 
 
 class Clients:
@@ -38,7 +47,8 @@ class Clients:
 
     def __init__(self, arguments):
         self.built, self.runs = Path(arguments.built).resolve(), arguments.runs
-        self.ours = str(self.built / "trustroot")
+        self.program = str(self.built / "trustroot")
+        self.library = [str(self.built / "trustroot_client")]
         self.peers = {name: [str(self.built / f"{name}_client")] for name in ("tough", "sigstore_tuf")}
         python, modules = Path(arguments.venv).absolute() / "bin/python", Path(arguments.node_modules).absolute()
         if python.exists():
@@ -62,27 +72,22 @@ class Clients:
         """The least seconds that the tool measured itself."""
         return min(float(self.tool(*words)) for _ in range(self.runs))
 
-    def our_refresh(self, first, url, store):
-        """Both verbs of the program: seconds, memory, and the version of the root that is stored then."""
-        command = [self.ours, "client", "--metadata-dir", store, "--metadata-url", url]
-        took, held = zip(*(self.measured([*command, *verb])[:2] for verb in (["init", first], ["refresh"])))
-        return sum(took), max(held), self.tool("version", f"{store}/root.json")
+    def ours(self, verb, first, url, store):
+        """One verb of the program."""
+        command = [self.program, "client", "--metadata-dir", store, "--metadata-url", url]
+        took, held, _ = self.measured([*command, verb, *([first] if verb == "init" else [])])
+        return took, held
 
-    def refresh(self, name, folder, url, version):
-        """The least time and memory of a refresh from the first root, which has to end at `version`."""
-        times, memory = [], []
-        while len(times) < self.runs and sum(times) < LONG:
+    def refresh(self, run, folder, version):
+        """The least of each figure that `run` gives for a refresh from the first root, which has to end at `version`."""
+        figures = []
+        while len(figures) < self.runs and sum(one[0] for one in figures) < LONG:
             with tempfile.TemporaryDirectory() as room:
-                first, store = str(folder / "1.root.json"), f"{room}/metadata"
-                if name == "trustroot":
-                    took, held, said = self.our_refresh(first, url, store)
-                else:
-                    took, held, said = self.measured([*self.peers[name], first, url, store])
+                *figure, said = run(str(folder / "1.root.json"), f"{room}/metadata")
                 if said != str(version):
-                    raise Failed(f"{name} ended at root {said}, not {version}")
-                times.append(took)
-                memory.append(held)
-        return min(times), min(memory)
+                    raise Failed(f"it ended at root {said}, not {version}")
+                figures.append(figure)
+        return [min(of) for of in zip(*figures)]
 
 
 def line(what, seconds, held=None, time_ratio=None, memory_ratio=None):
@@ -108,21 +113,33 @@ def measure(clients, title, roots, targets):
         checks = clients.bare("checks", str(folder))
         transfer = clients.bare("transfer", str(roots), url)
         line("signature checks alone, on all cores", checks)
-        line("transfer alone, as many connections", transfer)
-        ours, held = clients.refresh("trustroot", folder, url, roots)
-        line("trustroot", ours, held, 1, 1)
+        line("transfer alone, over six connections", transfer)
+
+        def program(first, store):
+            init, held = clients.ours("init", first, url, store)
+            refresh, most = clients.ours("refresh", first, url, store)
+            return init + refresh, refresh, max(held, most), clients.tool("version", f"{store}/root.json")
+
+        def one(command):
+            return lambda first, store: clients.measured([*command, first, url, store])
+
+        whole, refresh, held = clients.refresh(program, folder, roots)
+        line("trustroot, init and refresh", whole, held, 1)
+        line("trustroot, the refresh alone", refresh)
+        took, least = clients.refresh(one(clients.library), folder, roots)
+        line("trustroot-client, the library alone", took, least, took / whole, 1)
         peers = {}
-        for name in clients.peers:
+        for name, command in clients.peers.items():
             try:
-                peers[name] = clients.refresh(name, folder, url, roots)
-                line(name, *peers[name], peers[name][0] / ours, peers[name][1] / held)
+                peers[name] = clients.refresh(one(command), folder, roots)
+                line(name, *peers[name], peers[name][0] / whole, peers[name][1] / least)
             except Failed as failed:
-                print(f"  {name:<42} NOT measured: {failed}")
-        print(f"  ours by the bare cost of checks and transfer: {ours / (checks + transfer):.2f}")
-        for what, index, mine in (("fastest", 0, ours), ("smallest", 1, held)):
+                print(f"  {name:<42} NOT measured: {failed}", flush=True)
+        print(f"  our refresh by the bare cost of checks and transfer: {refresh / (checks + transfer):.2f}")
+        for what, index, ours in (("fastest", 0, whole), ("smallest", 1, least)):
             best = min(peers, key=lambda name: peers[name][index], default=None)
             if best:
-                print(f"  the {what} peer, {best}, by ours: {peers[best][index] / mine:.2f}")
+                print(f"  the {what} peer, {best}, by ours: {peers[best][index] / ours:.2f}")
 
 
 def sizes(clients):

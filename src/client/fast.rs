@@ -4,8 +4,10 @@
 //! and is made good here: an Ed25519 signature whose `R` is of small order, which only the key's holder can make, is
 //! refused by the strict portable check and accepted by aws-lc.
 
+use aws_lc_rs::digest::{Digest, SHA256};
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, ED25519, UnparsedPublicKey};
 use trustroot_core::key::{Algorithm, PublicKey};
+use trustroot_core::payload::Payload;
 use trustroot_core::signature::{Portable, Verifier};
 
 /// Checks ECDSA P-256 and Ed25519 with aws-lc, and rarer kinds with [`Portable`].
@@ -25,15 +27,17 @@ fn is_small(point: &[u8]) -> bool {
     SMALL.iter().any(|small| point.len() == 32 && point[..31] == small[..31] && point[31] & 0x7f == small[31])
 }
 
+/// The point of a P-256 key: the end of the DER, uncompressed, 1 + 2 * 32 bytes.
+fn p256(key: &PublicKey) -> Option<UnparsedPublicKey<&[u8]>> {
+    let spki = key.spki_der();
+    let point = spki.get(spki.len().checked_sub(65)?..)?;
+    Some(UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, point))
+}
+
 impl Verifier for Fast {
     fn verify(&self, key: &PublicKey, payload: &[u8], signature: &[u8]) -> bool {
         match key.algorithm() {
-            Algorithm::EcdsaP256 => {
-                // The uncompressed point is the end of the DER: 1 + 2 * 32 bytes.
-                let spki = key.spki_der();
-                let Some(point) = spki.len().checked_sub(65).and_then(|start| spki.get(start..)) else { return false };
-                UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, point).verify(payload, signature).is_ok()
-            }
+            Algorithm::EcdsaP256 => p256(key).is_some_and(|key| key.verify(payload, signature).is_ok()),
             Algorithm::Ed25519 => {
                 let Some(bytes) = key.ed25519_bytes() else { return false };
                 signature.len() == 64
@@ -42,6 +46,16 @@ impl Verifier for Fast {
             }
             _ => Portable.verify(key, payload, signature),
         }
+    }
+
+    fn verify_payload(&self, key: &PublicKey, payload: &Payload, signature: &[u8]) -> bool {
+        if !matches!(key.algorithm(), Algorithm::EcdsaP256) {
+            return self.verify(key, payload.bytes(), signature);
+        }
+        // ECDSA signs the digest, which a payload made of its own bytes.
+        let digest = Digest::import_less_safe(payload.digest().as_bytes(), &SHA256);
+        let verified = |key: UnparsedPublicKey<_>| key.verify_digest(&digest.ok()?, signature).ok();
+        p256(key).and_then(verified).is_some()
     }
 }
 
@@ -90,6 +104,25 @@ mod tests {
             let bit = usize::from(number) * 11 % 512;
             signature[bit / 8] ^= 1 << (bit % 8);
             both(&public, &message, &signature, false);
+        }
+    }
+
+    #[test]
+    fn a_payload_is_its_bytes() {
+        let payload = Payload::from_canonical(br#"{"a":1}"#).unwrap();
+        let key = SigningKey::from_slice(&[7; 32]).unwrap();
+        let p256 = PublicKey::from_p256_point(key.verifying_key().to_sec1_point(false).as_bytes()).unwrap();
+        let ed = ed25519_dalek::SigningKey::from_bytes(&[7; 32]);
+        let ed25519 = PublicKey::from_ed25519(ed.verifying_key().as_bytes()).unwrap();
+        let sign = |message: &[u8]| {
+            let ecdsa: Signature = key.sign(message);
+            [(&p256, ecdsa.to_der().as_bytes().to_vec()), (&ed25519, ed.sign(message).to_bytes().to_vec())]
+        };
+        for (message, holds) in [(payload.bytes(), true), (&b"{}"[..], false)] {
+            for (key, signature) in sign(message) {
+                assert_eq!(Fast.verify_payload(key, &payload, &signature), holds);
+                assert_eq!(Portable.verify_payload(key, &payload, &signature), holds);
+            }
         }
     }
 

@@ -64,12 +64,14 @@ fn write(value: &Value, out: &mut Vec<u8>) {
 
 fn write_str(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
-    for byte in text.bytes() {
-        if matches!(byte, b'"' | b'\\') {
-            out.push(b'\\');
-        }
-        out.push(byte);
+    let mut rest = text.as_bytes();
+    // Whole parts at once: most strings are long and have neither.
+    while let Some(place) = rest.iter().position(|byte| matches!(byte, b'"' | b'\\')) {
+        out.extend_from_slice(&rest[..place]);
+        out.extend_from_slice(&[b'\\', rest[place]]);
+        rest = &rest[place + 1..];
     }
+    out.extend_from_slice(rest);
     out.push(b'"');
 }
 

@@ -17,6 +17,11 @@ pub trait Verifier: Sync {
     /// Whether `signature` is `key`'s over `payload`: DER for ECDSA (P-256 with SHA-256, P-384 with SHA-384), 64 bytes for
     /// Ed25519 (RFC 8032, strict), PSS with SHA-256 and a salt of 32 bytes for RSA.
     fn verify(&self, key: &PublicKey, payload: &[u8], signature: &[u8]) -> bool;
+
+    /// The same of a payload, whose SHA-256 is known: whoever verifies it under several keys need not make it again.
+    fn verify_payload(&self, key: &PublicKey, payload: &Payload, signature: &[u8]) -> bool {
+        self.verify(key, payload.bytes(), signature)
+    }
 }
 
 /// The verifier in portable Rust that is always there.
@@ -67,7 +72,7 @@ impl Signed {
         if !is_well_formed(key.algorithm(), signature) {
             return Err(SignatureFault::Form);
         }
-        if !verifier.verify(key, payload.bytes(), signature) {
+        if !verifier.verify_payload(key, payload, signature) {
             return Err(SignatureFault::Invalid);
         }
         Ok(Self { key: key.clone(), payload: payload.digest() })
