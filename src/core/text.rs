@@ -54,6 +54,10 @@ impl From<&str> for Untrusted {
 
 /// `text` with every character escaped that [`Untrusted::escaped`] names, as `\u{…}`.
 pub fn escape(text: &str) -> String {
+    // Most of what is escaped is key ids and names of files.
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'\\') {
+        return text.to_owned();
+    }
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         if c == '\\' {

@@ -20,6 +20,7 @@ mod listing;
 mod lock;
 mod merge;
 mod named;
+mod pipes;
 mod read;
 mod remote;
 mod repair;

@@ -15,7 +15,7 @@ use trustroot_core::text;
 use trustroot_core::tree::{Entry, Tree};
 
 use super::worktree::Worktree;
-use super::{Budget, FETCHED, TOPS, io, shown};
+use super::{Budget, FETCHED, TOPS, io, pipes, shown};
 use crate::seams::{Head, LedgerError};
 
 /// The most commits that are walked.
@@ -85,6 +85,10 @@ impl Reading {
     /// # Errors
     /// [`LedgerError::NotFound`], [`LedgerError::Foreign`], [`LedgerError::Unknown`] or [`LedgerError::Io`].
     pub fn open(path: &Path) -> Result<Self, LedgerError> {
+        if let Some(odd) = pipes::find(path) {
+            let reason = format!("{} is a pipe or a device; nothing was opened", shown(&odd));
+            return Err(LedgerError::Unknown { path: shown(path), reason });
+        }
         let none: [&OsStr; 0] = [];
         let repo =
             Repository::open_ext(path, RepositoryOpenFlags::CROSS_FS, none).map_err(|error| match error.code() {

@@ -228,3 +228,21 @@ fn in_a_commit_whose_head_is_odd() {
         found_at(&judged(&past, 15), "commit", &commit, "x");
     }
 }
+
+/// Opening a pipe waits for whoever writes into it.
+#[test]
+#[cfg(unix)]
+fn a_pipe_where_git_has_a_file_is_refused_and_not_opened() {
+    for name in ["packed-refs", "shallow", "config", "HEAD", "info/grafts", "objects/info/alternates", "refs/heads/x"] {
+        let stage = Stage::clean();
+        let path = stage.path().join(".git").join(name);
+        let _ = fs::remove_file(&path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        let (tell, told) = std::sync::mpsc::channel();
+        let top = stage.path().to_owned();
+        std::thread::spawn(move || tell.send(Reading::open(&top).map(|_| ()).map_err(|error| error.to_string())));
+        let said = told.recv_timeout(std::time::Duration::from_secs(20)).expect("it does not wait").unwrap_err();
+        assert!(said.contains(name) && said.contains("a pipe or a device"), "{said}");
+    }
+}

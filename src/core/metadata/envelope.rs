@@ -60,7 +60,7 @@ impl Envelope {
         let missing = |name: &str| notes.refusal(Check::MetaForm, format!("the field `{name}` is missing"));
         let signed = members.remove("signed").ok_or_else(|| missing("signed"))?;
         let list = members.remove("signatures").ok_or_else(|| missing("signatures"))?;
-        let signatures = read_signatures(&list, notes)?;
+        let signatures = read_signatures(list, notes)?;
         let payload = Payload::within(&signed, bytes.len());
         let (file, length) = (Digest::of(bytes), bytes.len() as u64);
         Ok(Self { signatures, signed: Arc::new(signed), payload, extra: members, file, length })
@@ -111,8 +111,8 @@ impl Envelope {
     }
 }
 
-fn read_signatures(list: &Value, notes: &mut Notes) -> Result<Vec<Signature>, Refusal> {
-    let Some(items) = list.as_arr() else {
+fn read_signatures(list: Value, notes: &mut Notes) -> Result<Vec<Signature>, Refusal> {
+    let Value::Arr(items) = list else {
         return Err(notes.refusal(Check::MetaForm, "the field `signatures` is not an array"));
     };
     if items.len() > MAX_SIGNATURES {
@@ -122,21 +122,22 @@ fn read_signatures(list: &Value, notes: &mut Notes) -> Result<Vec<Signature>, Re
     let mut empty = 0;
     let mut signatures = Vec::with_capacity(items.len());
     for value in items {
-        let keyid = text(value, "keyid", notes)?;
-        if !seen.insert(keyid) {
-            let what = Text::own("two signatures under the key id ").and_foreign(keyid);
+        let keyid = text(&value, "keyid", notes)?.to_string();
+        if !seen.insert(keyid.clone()) {
+            let what = Text::own("two signatures under the key id ").and_foreign(keyid.as_str());
             return Err(notes.refusal(Check::SigRepeated, what));
         }
-        member(value, "sig", notes)?;
-        let digits = text(value, "sig", notes)?;
+        member(&value, "sig", notes)?;
+        let digits = text(&value, "sig", notes)?;
         empty += usize::from(digits.is_empty());
         // One bad signature does not spoil a file that enough others signed; other clients read on as well.
         let sig = hex::decode(digits).unwrap_or_else(|_| {
-            let what = Text::own("the signature under the key id ").and_foreign(keyid).and(" is not hexadecimal");
+            let what =
+                Text::own("the signature under the key id ").and_foreign(keyid.as_str()).and(" is not hexadecimal");
             notes.lenient(Check::MetaForm, what);
             Vec::new()
         });
-        signatures.push(Signature { keyid: keyid.to_string(), sig, value: value.clone() });
+        signatures.push(Signature { keyid, sig, value });
     }
     if empty > 0 {
         notes.lenient(Check::SigEmpty, format!("{empty} of {} signatures are empty", signatures.len()));
