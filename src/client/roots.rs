@@ -12,7 +12,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::Scope;
+use std::thread::{Builder, Scope};
 use std::time::{Duration, Instant};
 use trustroot_core::metadata::root::Root;
 use trustroot_core::metadata::{Metadata, Refusal};
@@ -57,8 +57,8 @@ pub(crate) fn advance(
     for _ in 0..CAREFUL {
         let Some(next) = at.root.metadata().version().checked_add(1) else { return at };
         let came = Came::read(next, ask(source, next, limits), at.root.metadata());
-        let link = came.root.as_ref().ok().map(|new| Link::check(at.root.shared(), new, verifier));
-        if !at.believe(next, Came { link, ..came }, source, believed) {
+        let link = came.root.and_then(|new| Link::check(at.root.shared(), &new, verifier).map_err(Fault::Refused));
+        if !at.believe(next, came.bytes, link, source, believed) {
             return at;
         }
     }
@@ -75,30 +75,27 @@ fn ask(source: &dyn Source, version: u64, limits: &Limits) -> Result<Vec<u8>, Fe
 }
 
 impl Advanced {
-    /// Believes a root, if it is there and good. Whether it was; if not, the chain ends here.
-    fn believe(&mut self, version: u64, came: Came, source: &dyn Source, believed: &mut dyn FnMut(u64)) -> bool {
-        let link = match (came.root, came.link) {
-            (Err(Fault::Fetch(why)), _) => {
-                self.end(version, why, source);
-                return false;
-            }
-            (Err(Fault::Refused(refusal)), _) => Err(refusal),
-            (Ok(_), Some(link)) => link,
-            (Ok(_), None) => return false,
-        };
-        match link.and_then(|link| self.root.follow(&link)) {
+    /// Believes a root, if it is there and follows the last. Whether it does; if not, the chain ends here.
+    fn believe(
+        &mut self,
+        version: u64,
+        bytes: Vec<u8>,
+        link: Result<Link, Fault>,
+        source: &dyn Source,
+        believed: &mut dyn FnMut(u64),
+    ) -> bool {
+        match link.and_then(|link| self.root.follow(&link).map_err(Fault::Refused)) {
             Ok(next) => {
                 self.rotated |= next.metadata().body().rotates_online_keys_of(self.root.metadata().body());
                 self.root = next;
-                self.bytes = Some(came.bytes);
+                self.bytes = Some(bytes);
                 believed(version);
-                true
+                return true;
             }
-            Err(refusal) => {
-                self.fault = Some(refusal.into());
-                false
-            }
+            Err(Fault::Fetch(why)) => self.end(version, why, source),
+            Err(Fault::Refused(refusal)) => self.fault = Some(refusal.into()),
         }
+        false
     }
 
     /// The chain ends before `version`, for this reason.
@@ -160,10 +157,13 @@ struct Shared {
     broken: bool,
 }
 
+/// The version of the later one, and both.
+type Neighbours = (u64, Arc<Metadata<Root>>, Arc<Metadata<Root>>);
+
 impl Shared {
     /// Puts a root in its place, and gives those of its links, to the one before it and to the one after, whose other end
     /// is here. The later of two neighbours finds the other, so each link is given once.
-    fn put(&mut self, version: u64, came: Came) -> Vec<(u64, Arc<Metadata<Root>>, Arc<Metadata<Root>>)> {
+    fn put(&mut self, version: u64, came: Came) -> Vec<Neighbours> {
         if came.root.is_err() {
             self.last = 0;
         }
@@ -190,13 +190,20 @@ impl Shared {
     }
 
     /// Takes that root out.
-    fn take(&mut self, version: u64) -> Option<Came> {
-        let came = self.came.get(&version).filter(|_| self.is_next_ready())?;
-        self.held -= came.bytes.len();
-        if let Ok(root) = &came.root {
-            self.taken = Arc::clone(root);
+    fn take(&mut self) -> Option<(Vec<u8>, Result<Link, Fault>)> {
+        if !self.is_next_ready() {
+            return None;
         }
-        self.came.remove(&version)
+        let came = self.came.remove(&self.taken.version().checked_add(1)?)?;
+        self.held -= came.bytes.len();
+        let link = match came.root {
+            Ok(root) => {
+                self.taken = root;
+                came.link?.map_err(Fault::Refused)
+            }
+            Err(fault) => Err(fault),
+        };
+        Some((came.bytes, link))
     }
 }
 
@@ -258,8 +265,9 @@ impl Desk {
             count += 1;
             if count == SAMPLE {
                 if shared.last > 0 && shared.asking < from.limits.connections && waiting > taken.mul_f32(0.8) {
-                    shared.asking += 1;
-                    scope.spawn(|| self.work(scope, from));
+                    // Where no more threads are to be had, those that are here go on.
+                    let another = Builder::new().spawn_scoped(scope, || self.work(scope, from));
+                    shared.asking += usize::from(another.is_ok());
                 }
                 (waiting, taken, count) = (Duration::ZERO, Duration::ZERO, 0);
             }
@@ -313,8 +321,8 @@ fn ahead(
         }
         while let Some(version) = at.root.metadata().version().checked_add(1) {
             let mut shared = desk.lock();
-            let came = loop {
-                match shared.take(version) {
+            let (bytes, link) = loop {
+                match shared.take() {
                     Some(came) => break came,
                     None if shared.broken => return,
                     None => shared = desk.checked.wait(shared).unwrap_or_else(PoisonError::into_inner),
@@ -327,7 +335,7 @@ fn ahead(
                 desk.open.notify_all();
             }
             drop(shared);
-            if !at.believe(version, came, source, believed) {
+            if !at.believe(version, bytes, link, source, believed) {
                 return;
             }
         }

@@ -439,7 +439,7 @@ fn unknown_fields_are_signed_and_passed_over() {
         match path {
             [] => drop(members.insert("x-custom".to_owned(), Value::from([("a", Value::from(1))]))),
             ["*", rest @ ..] => members.values_mut().take(1).for_each(|value| add(value, rest)),
-            [first, rest @ ..] => add(members.get_mut(*first).unwrap(), rest),
+            [first, rest @ ..] => add(members.get_mut(first).unwrap(), rest),
         }
     }
     for path in [&[][..], &["roles", "root"], &["keys", "*"], &["keys", "*", "keyval"]] {
