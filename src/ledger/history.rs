@@ -14,13 +14,14 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, HashSet, VecDeque};
 
 use git2::{ErrorCode, ObjectType, Odb, Oid, ReferenceType};
+use trustroot_core::git::{self, ObjectId};
 use trustroot_core::text;
 use trustroot_core::time::Timestamp;
 use trustroot_core::verify::history::{Back, Holder, Moment, Move, Past, Stray};
 
 use super::read::{MAX_COMMITS, Reading};
 use super::scan::{Hidden, Scan};
-use super::{FETCHED, shown};
+use super::{FETCHED, object_id, oid, shown};
 use crate::seams::LedgerError;
 
 /// The most bytes of a commit, message included.
@@ -123,6 +124,7 @@ impl Reading {
             bases.insert(number, base);
         }
         for (name, (id, kind)) in others {
+            let id = object_id(id).ok_or_else(|| self.damaged(format!("{id} is the id of no object")))?;
             past.strays.extend(scan.strays(&name, id, kind)?);
         }
         past.unread = scan.unread();
@@ -268,52 +270,16 @@ struct Named {
 /// What the changes of a commit are against.
 #[derive(Clone, Copy, Default)]
 struct Base {
-    tree: Option<Oid>,
+    tree: Option<ObjectId>,
     moment: Option<usize>,
 }
 
 /// A commit, without its message.
 struct Commit {
     id: Oid,
-    tree: Oid,
+    tree: ObjectId,
     parents: Vec<usize>,
     time: Timestamp,
-}
-
-/// What a commit says in its own bytes: libgit2 would give the parents that grafts name instead.
-struct Raw {
-    tree: Oid,
-    parents: Vec<Oid>,
-    /// The committer's time, in seconds since 1970.
-    time: i64,
-}
-
-impl Raw {
-    fn parse(bytes: &[u8]) -> Option<Self> {
-        let id = |text: &[u8]| Oid::from_str(std::str::from_utf8(text).ok().filter(|text| text.len() == 40)?).ok();
-        let mut lines = bytes.split(|byte| *byte == b'\n');
-        let tree = id(lines.next()?.strip_prefix(b"tree ")?)?;
-        let mut parents = Vec::new();
-        let mut lines = lines.peekable();
-        // Where git stops reading parents, they end.
-        while let Some(parent) = lines.peek().and_then(|line| line.strip_prefix(b"parent ")) {
-            parents.push(id(parent)?);
-            lines.next();
-        }
-        let committer = lines.take_while(|line| !line.is_empty()).find_map(|line| line.strip_prefix(b"committer "));
-        Some(Self { tree, parents, time: committer.map_or(0, seconds) })
-    }
-}
-
-/// The time in `Name <mail> seconds zone`, where the name may hold anything. A commit whose time cannot be read is from 1970,
-/// as git has it: it counts like any other.
-fn seconds(committer: &[u8]) -> i64 {
-    let after = committer.rsplit(|byte| *byte == b'>').next().unwrap_or_default();
-    let text = std::str::from_utf8(after).unwrap_or_default().split_ascii_whitespace().next().unwrap_or_default();
-    let digits = text.strip_prefix('-').unwrap_or(text);
-    let all_digits = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-    let beyond = if text.starts_with('-') { i64::MIN } else { i64::MAX };
-    text.parse().unwrap_or(if all_digits { beyond } else { 0 })
 }
 
 /// All commits, each once.
@@ -343,7 +309,7 @@ impl Walk<'_> {
                 return Err(LedgerError::Limit(format!("more than {MAX_COMMITS} commits")));
             }
             let raw = self.reading.object(self.odb, id, ObjectType::Commit, MAX_COMMIT)?;
-            let Some(commit) = Raw::parse(&raw) else {
+            let Some(commit) = git::Commit::parse(&raw) else {
                 return Err(self.reading.damaged(format!("the object {id} is no commit")));
             };
             let number = self.commits.len();
@@ -353,7 +319,7 @@ impl Walk<'_> {
                 return Err(LedgerError::Limit(format!("commits with more than {MAX_PARENTS} parents together")));
             }
             let mut known = Vec::new();
-            for parent in commit.parents {
+            for parent in commit.parents.into_iter().map(oid) {
                 // Where a clone was cut, parents are named and not there.
                 if cut && self.odb.read_header(parent).is_err() {
                     continue;

@@ -16,7 +16,6 @@
 mod carry;
 mod git;
 mod history;
-mod listing;
 mod lock;
 mod merge;
 mod named;
@@ -35,6 +34,8 @@ pub use remote::{bare, clone};
 
 use std::path::Path;
 
+use git2::Oid;
+use trustroot_core::git::ObjectId;
 use trustroot_core::text;
 use trustroot_core::verify::roots::root_number;
 
@@ -61,6 +62,16 @@ const TEMPORARY: &str = ".trustroot-";
 /// `path`, as it is shown.
 fn shown(path: &Path) -> String {
     text::escape(&path.to_string_lossy())
+}
+
+/// An id as libgit2 has it. It fails for no 20 bytes; if it did, the id would be that of no object.
+fn oid(id: ObjectId) -> Oid {
+    Oid::from_bytes(id.as_bytes()).unwrap_or(Oid::ZERO_SHA1)
+}
+
+/// An id of libgit2's, which are of 20 bytes in this build.
+fn object_id(oid: Oid) -> Option<ObjectId> {
+    ObjectId::from_bytes(oid.as_bytes())
 }
 
 /// A failure of the system or of libgit2 at `path`.

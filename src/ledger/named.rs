@@ -6,7 +6,9 @@
 //! 2. A reference whose object is missing is damage. One that names another reference which is not there names nothing yet.
 
 use git2::{ErrorCode, ObjectType, Odb, Oid, Reference};
+use trustroot_core::git::tagged;
 
+use super::oid;
 use super::read::Reading;
 use crate::seams::LedgerError;
 
@@ -55,9 +57,7 @@ impl Reading {
                 return Ok((id, kind));
             }
             let bytes = self.object(odb, id, ObjectType::Tag, MAX_TAG)?;
-            let line = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
-            let text = line.strip_prefix(b"object ").and_then(|id| std::str::from_utf8(id).ok());
-            let next = text.filter(|text| text.len() == 40).and_then(|text| Oid::from_str(text).ok());
+            let next = tagged(&bytes).map(oid);
             id = next.ok_or_else(|| self.damaged(format!("the object {id} is no tag")))?;
         }
         Err(LedgerError::Limit(format!("more than {MAX_TAGS} tags that lead to one another, from {first}")))

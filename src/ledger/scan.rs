@@ -14,12 +14,13 @@
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
-use git2::{ObjectType, Odb, Oid};
+use git2::{ObjectType, Odb};
+use trustroot_core::git::{Item, Kept, Listing, Named, ObjectId, Pairs, alike};
 use trustroot_core::text::escape;
 use trustroot_core::time::Timestamp;
 use trustroot_core::verify::history::{Change, Held, Holder, Stray, is_a_root};
 
-use super::listing::{Item, Kept, Listing, Named, Pairs, alike};
+use super::oid;
 use super::read::Reading;
 use crate::seams::LedgerError;
 
@@ -34,7 +35,7 @@ const TOO_LARGE: &str = "a file of more than 64 MiB";
 /// The most bytes of a file in which a root is looked for under another name; clients take none that is larger.
 const MAX_HIDDEN: usize = 1 << 20;
 /// The most bytes of all such files together.
-const MAX_SOUGHT: usize = 8 << 30;
+const MAX_SOUGHT: u64 = 8 << 30;
 /// The most bytes of all different contents together.
 const MAX_CONTENTS: usize = 512 << 20;
 /// The most entries of trees that are looked at, each time that they are.
@@ -54,24 +55,24 @@ const KEPT: usize = 500_000;
 pub(super) struct Scan<'a> {
     reading: &'a Reading,
     odb: &'a Odb<'a>,
-    listings: HashMap<Oid, Rc<Listing>>,
+    listings: HashMap<ObjectId, Rc<Listing>>,
     kept: usize,
     /// By tree: whether anything in it or below is of interest.
-    holds: HashMap<Oid, bool>,
+    holds: HashMap<ObjectId, bool>,
     folders: Numbered,
     names: Numbered,
     blobs: Vec<Vec<u8>>,
-    contents: HashMap<Oid, usize>,
+    contents: HashMap<ObjectId, usize>,
     /// By file: whether it is a root.
-    roots: HashMap<Oid, bool>,
+    roots: HashMap<ObjectId, bool>,
     /// Roots under other names that were told.
-    told: HashSet<Oid>,
+    told: HashSet<ObjectId>,
     hidden: Vec<Hidden>,
     unread: usize,
     looked: usize,
     changes: usize,
     bytes: usize,
-    sought: usize,
+    sought: u64,
 }
 
 /// A root under a name that does not say so.
@@ -137,7 +138,11 @@ impl<'a> Scan<'a> {
     ///
     /// # Errors
     /// [`LedgerError::Limit`], or [`LedgerError::Damaged`] if objects are missing.
-    pub(super) fn changes(&mut self, old: Option<Oid>, new: Oid) -> Result<(Vec<Change>, Vec<Hidden>), LedgerError> {
+    pub(super) fn changes(
+        &mut self,
+        old: Option<ObjectId>,
+        new: ObjectId,
+    ) -> Result<(Vec<Change>, Vec<Hidden>), LedgerError> {
         let mut changes = Vec::new();
         self.compare(old, Some(new), "", 0, &mut changes)?;
         self.changes += changes.len();
@@ -151,7 +156,7 @@ impl<'a> Scan<'a> {
     ///
     /// # Errors
     /// As [`Self::changes`].
-    pub(super) fn strays(&mut self, name: &str, id: Oid, kind: ObjectType) -> Result<Vec<Stray>, LedgerError> {
+    pub(super) fn strays(&mut self, name: &str, id: ObjectId, kind: ObjectType) -> Result<Vec<Stray>, LedgerError> {
         let stray = |holder, path, blob| Stray { holder, id: id.to_string(), time: Timestamp::EPOCH, path, blob };
         if kind != ObjectType::Tree {
             let is = self.is_root(id)?;
@@ -183,8 +188,8 @@ impl<'a> Scan<'a> {
 
     fn compare(
         &mut self,
-        old: Option<Oid>,
-        new: Option<Oid>,
+        old: Option<ObjectId>,
+        new: Option<ObjectId>,
         path: &str,
         depth: usize,
         changes: &mut Vec<Change>,
@@ -245,7 +250,7 @@ impl<'a> Scan<'a> {
 
     /// Whether a tree holds metadata, keys or a root under another name, at any depth. Asked once of each, however many paths
     /// lead to it.
-    fn holds(&mut self, id: Option<Oid>, depth: usize) -> Result<bool, LedgerError> {
+    fn holds(&mut self, id: Option<ObjectId>, depth: usize) -> Result<bool, LedgerError> {
         let Some(id) = id else { return Ok(false) };
         if let Some(known) = self.holds.get(&id) {
             return Ok(*known);
@@ -254,12 +259,12 @@ impl<'a> Scan<'a> {
             return Err(LedgerError::Limit(format!("folders more than {MAX_DEPTH} deep")));
         }
         let listing = self.listing(Some(id), None)?;
-        let mut holds = listing.is_of_metadata() || listing.files.iter().any(|item| item.named == Named::Key);
+        let mut holds = listing.is_of_metadata() || listing.files().iter().any(|item| item.named == Named::Key);
         // Where it holds something else, each file is asked when the folder is compared.
-        for item in listing.files.iter().filter(|item| item.may_hide()) {
+        for item in listing.files().iter().filter(|item| item.may_hide()) {
             holds = holds || self.is_root(item.id)?;
         }
-        for folder in &listing.folders {
+        for folder in listing.folders() {
             // All are asked, so that what is missing is missed.
             holds |= self.holds(Some(folder.id), depth + 1)?;
         }
@@ -312,20 +317,20 @@ impl<'a> Scan<'a> {
     }
 
     /// Whether a file is a root, whatever it is called. Asked once of each.
-    fn is_root(&mut self, id: Oid) -> Result<bool, LedgerError> {
+    fn is_root(&mut self, id: ObjectId) -> Result<bool, LedgerError> {
         if let Some(known) = self.roots.get(&id) {
             return Ok(*known);
         }
         let is = match self.contents.get(&id).and_then(|known| self.blobs.get(*known)) {
             Some(bytes) => is_a_root(bytes),
-            None => match self.reading.size(self.odb, id, ObjectType::Blob)? {
-                size if size > MAX_HIDDEN || self.sought + size > MAX_SOUGHT => {
+            None => match self.reading.size(self.odb, oid(id), ObjectType::Blob)? {
+                size if size > MAX_HIDDEN || self.sought + size as u64 > MAX_SOUGHT => {
                     self.unread += 1;
                     false
                 }
                 size => {
-                    self.sought += size;
-                    is_a_root(&self.reading.object(self.odb, id, ObjectType::Blob, MAX_HIDDEN)?)
+                    self.sought += size as u64;
+                    is_a_root(&self.reading.object(self.odb, oid(id), ObjectType::Blob, MAX_HIDDEN)?)
                 }
             },
         };
@@ -334,12 +339,12 @@ impl<'a> Scan<'a> {
     }
 
     /// A tree. `like` is one that it may resemble.
-    fn listing(&mut self, id: Option<Oid>, like: Option<&Listing>) -> Result<Rc<Listing>, LedgerError> {
+    fn listing(&mut self, id: Option<ObjectId>, like: Option<&Listing>) -> Result<Rc<Listing>, LedgerError> {
         let Some(id) = id else { return Ok(Rc::default()) };
         let listing = match self.listings.get(&id) {
             Some(known) => Rc::clone(known),
             None => {
-                let raw = self.reading.object(self.odb, id, ObjectType::Tree, MAX_TREE)?;
+                let raw = self.reading.object(self.odb, oid(id), ObjectType::Tree, MAX_TREE)?;
                 let read = Listing::parse(raw, like.unwrap_or(&Listing::default()))
                     .ok_or_else(|| self.reading.damaged(format!("the object {id} is no tree")))?;
                 let read = Rc::new(read);
@@ -366,18 +371,19 @@ impl<'a> Scan<'a> {
         }
         let key = item.named == Named::Key;
         let most = if key { MAX_KEY } else { MAX_METADATA };
-        if !self.contents.contains_key(&item.id) && self.reading.size(self.odb, item.id, ObjectType::Blob)? > most {
+        if !self.contents.contains_key(&item.id) && self.reading.size(self.odb, oid(item.id), ObjectType::Blob)? > most
+        {
             return Ok((!key).then_some(Held::Odd(TOO_LARGE)));
         }
         self.content(name, item.id, most).map(|number| Some(Held::Blob(number)))
     }
 
     /// The number of a content.
-    fn content(&mut self, name: &[u8], id: Oid, most: usize) -> Result<usize, LedgerError> {
+    fn content(&mut self, name: &[u8], id: ObjectId, most: usize) -> Result<usize, LedgerError> {
         if let Some(known) = self.contents.get(&id) {
             return Ok(*known);
         }
-        let bytes = self.reading.object(self.odb, id, ObjectType::Blob, most)?;
+        let bytes = self.reading.object(self.odb, oid(id), ObjectType::Blob, most)?;
         self.bytes += bytes.len();
         if self.bytes > MAX_CONTENTS {
             let name = escape(&String::from_utf8_lossy(name));

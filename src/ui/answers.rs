@@ -1,60 +1,25 @@
 //! An audience that reads its answers from a file, for ceremonies that follow a script.
 //!
-//! The file is strict TOML, keyed by step and by the name of the question:
-//!
-//! ```toml
-//! [answers."open.roll".present]
-//! value = ["alice", "bob"]
-//!
-//! [[answers."review.read".words]]     # asked twice in a row: answered in order
-//! value = "not these"
-//! affirms = "…64 hexadecimal digits…"
-//! [[answers."review.read".words]]
-//! interject = true
-//! ```
-//!
-//! Rules:
-//! 1. `value` is a string for a line, a word or one of several, a list of strings for any number of several, and `true`
-//!    for "it is done". `interject = true` stands in place of a value.
-//! 2. A question that affirms a digest is answered only by an entry with the same digest in `affirms`; an entry that
+//! Rules, besides the form of the file ([`answers`]):
+//! 1. A question that affirms a digest is answered only by an entry with the same digest in `affirms`; an entry that
 //!    affirms where the question does not is refused too.
-//! 3. A missing answer, an answer in the wrong form and, at the end ([`Answers::finish`]), an unused answer are errors.
-//! 4. Secrets never stand in the file. They are asked of the audience given to [`Answers::secrets_from`], or not at all.
+//! 2. A missing answer, an answer in the wrong form and, at the end ([`Answers::finish`]), an unused answer are errors.
+//! 3. Secrets never stand in the file. They are asked of the audience given to [`Answers::secrets_from`], or not at all.
 
 use super::{Sink, headed, toned, written};
 use crate::seams::{Answer, Audience, AudienceError, Choice, Form, Pin, Question, Tone};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::io::Write;
-use toml::Spanned;
-use toml::de::{DeTable, DeValue};
-use trustroot_core::digest::Digest;
+use trustroot_core::answers::{self, Entry, Value};
 use trustroot_core::page::{Page, Text};
 use trustroot_core::text::escape;
-
-/// The most bytes that a file of answers may have.
-const LIMIT: usize = 1 << 20;
 
 /// The audience that answers from a file.
 pub struct Answers {
     name: String,
-    left: BTreeMap<(String, String), VecDeque<Entry>>,
+    left: answers::Answers,
     secrets: Option<Box<dyn Audience>>,
     sink: Sink,
-}
-
-/// One answer of the file.
-struct Entry {
-    line: usize,
-    value: Value,
-    affirms: Option<Digest>,
-}
-
-/// What an answer says.
-enum Value {
-    Text(String),
-    List(Vec<String>),
-    Ready,
-    Interject,
 }
 
 impl Answers {
@@ -63,32 +28,11 @@ impl Answers {
     /// # Errors
     /// [`AudienceError::Answers`], with file and line, for anything that is not in the form above.
     pub fn from_toml(name: &str, text: &str) -> Result<Self, AudienceError> {
-        let file = File { name: escape(name), text };
-        if text.len() > LIMIT {
-            return Err(file.refuse(0, "the file is longer than 1 MiB", "leave only answers in it"));
+        let name = escape(name);
+        match answers::read(text) {
+            Ok(left) => Ok(Self { name, left, secrets: None, sink: Sink::nowhere() }),
+            Err(error) => Err(AudienceError::Answers(format!("{name}:{error}"))),
         }
-        let top = DeTable::parse(text).map_err(|error| {
-            let at = error.span().map_or(0, |span| span.start);
-            file.refuse(at, &escape(error.message()), "mend the line; the file is TOML")
-        })?;
-        let mut left = BTreeMap::new();
-        for (key, value) in top.get_ref() {
-            let at = key.span().start;
-            if key.get_ref() != "answers" {
-                let what = format!("`{}` is not known here", escape(key.get_ref()));
-                return Err(file.refuse(at, &what, "every entry is [answers.\"STEP\".QUESTION]"));
-            }
-            for (step, questions) in file.table(value, "`answers`")? {
-                for (question, entries) in file.table(questions, "a step")? {
-                    let entries = match entries.get_ref() {
-                        DeValue::Array(list) => list.iter().map(|entry| file.entry(entry)).collect::<Result<_, _>>()?,
-                        _ => VecDeque::from([file.entry(entries)?]),
-                    };
-                    left.insert((step.get_ref().to_string(), question.get_ref().to_string()), entries);
-                }
-            }
-        }
-        Ok(Self { name: file.name, left, secrets: None, sink: Sink::nowhere() })
     }
 
     /// Writes pages, lines, questions and answers to `sink`, so that people can watch.
@@ -262,74 +206,11 @@ fn looks_like(form: &Form) -> String {
     }
 }
 
-/// The file while it is read: its name and its text, for the places of errors.
-struct File<'t> {
-    name: String,
-    text: &'t str,
-}
-
-impl<'t> File<'t> {
-    /// The line of a place, from 1.
-    fn line(&self, at: usize) -> usize {
-        self.text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1
-    }
-
-    fn refuse(&self, at: usize, what: &str, hint: &str) -> AudienceError {
-        AudienceError::Answers(format!("{}:{}: {what}\nhint: {hint}", self.name, self.line(at)))
-    }
-
-    fn table<'v>(&self, value: &'v Spanned<DeValue<'t>>, what: &str) -> Result<&'v DeTable<'t>, AudienceError> {
-        value.get_ref().as_table().ok_or_else(|| {
-            let what = format!("{what} is not a table");
-            self.refuse(value.span().start, &what, "every entry is [answers.\"STEP\".QUESTION]")
-        })
-    }
-
-    fn entry(&self, value: &Spanned<DeValue<'t>>) -> Result<Entry, AudienceError> {
-        let at = value.span().start;
-        let (mut said, mut affirms) = (None, None);
-        for (key, field) in self.table(value, "an answer")? {
-            let at = field.span().start;
-            match (key.get_ref().as_ref(), field.get_ref()) {
-                ("value" | "interject", _) if said.is_some() => {
-                    return Err(self.refuse(at, "an answer is a value or an interjection, not both", "take one out"));
-                }
-                ("value", DeValue::String(text)) => said = Some(Value::Text(text.to_string())),
-                ("value", DeValue::Boolean(true)) => said = Some(Value::Ready),
-                ("value", DeValue::Array(list)) => {
-                    let list: Option<Vec<_>> =
-                        list.iter().map(|item| item.get_ref().as_str().map(str::to_owned)).collect();
-                    let list = list.ok_or_else(|| self.refuse(at, "a list holds strings only", "quote every item"))?;
-                    said = Some(Value::List(list));
-                }
-                ("value", _) => {
-                    let hint = "see the form of the question in the script";
-                    return Err(self.refuse(at, "a value is a string, a list of strings, or true", hint));
-                }
-                ("interject", DeValue::Boolean(true)) => said = Some(Value::Interject),
-                ("affirms", DeValue::String(hex)) => {
-                    let digest = Digest::from_hex(hex);
-                    affirms = Some(digest.map_err(|error| {
-                        self.refuse(at, &error.to_string(), "copy the digest as it is printed, without spaces")
-                    })?);
-                }
-                (other, _) => {
-                    let what = format!("`{}` is not known here, or not in this form", escape(other));
-                    return Err(self.refuse(at, &what, "an answer has `value` or `interject = true`, and `affirms`"));
-                }
-            }
-        }
-        match said {
-            Some(value) => Ok(Entry { line: self.line(at), value, affirms }),
-            None => Err(self.refuse(at, "an answer without a value", "add `value`, or `interject = true`")),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::ui::forms::tests::{choices, question};
+    use trustroot_core::digest::Digest;
 
     fn answers(text: &str) -> Answers {
         Answers::from_toml("day.toml", text).unwrap()
@@ -404,26 +285,9 @@ mod tests {
     }
 
     #[test]
-    fn the_file_is_strict() {
-        for (text, says) in [
-            ("x = 1", "day.toml:1: `x` is not known here"),
-            ("answers = 1", "day.toml:1: `answers` is not a table"),
-            ("[answers.\"open.x\"]\nq = 1", "day.toml:2: an answer is not a table"),
-            ("[answers.\"open.x\".q]\nvalue = 1", "day.toml:2: a value is a string"),
-            ("[answers.\"open.x\".q]\nvalue = false", "day.toml:2: a value is a string"),
-            ("[answers.\"open.x\".q]\nvalue = [1]", "day.toml:2: a list holds strings only"),
-            ("[answers.\"open.x\".q]\nvalue = 'x'\ninterject = true", "not both"),
-            ("[answers.\"open.x\".q]\ninterject = false", "`interject` is not known here, or not in this form"),
-            ("[answers.\"open.x\".q]\nvalue = 'x'\naffirms = 'ab'", "day.toml:3: a digest is 64"),
-            ("[answers.\"open.x\".q]\nvalu = 'x'", "day.toml:2: `valu` is not known here"),
-            ("[answers.\"open.x\".q]\n", "day.toml:1: an answer without a value"),
-            ("\n[answers.\"open.x\".q", "day.toml:2: "),
-            ("[answers.a.b]\nvalue='x'\n[answers.a.b]\nvalue='y'", "day.toml:3: "),
-        ] {
-            let words = words(Answers::from_toml("day.toml", text));
-            assert!(words.contains(says) && words.contains("\nhint: "), "{text:?}: {words}");
-        }
-        assert!(words(Answers::from_toml("day.toml", &" ".repeat(LIMIT + 1))).contains("1 MiB"));
+    fn a_file_that_is_refused_is_named_with_its_line() {
+        let words = words(Answers::from_toml("day\u{1b}.toml", "\nx = 1"));
+        assert!(words.starts_with("day\\u{1b}.toml:2: `x` is not known here\nhint: "), "{words}");
     }
 
     #[test]
@@ -435,44 +299,4 @@ mod tests {
         let mut with = answers("").secrets_from(Box::new(rehearsed));
         assert_eq!(with.secret(&asked, false).ok().unwrap().expose(), b"654321");
     }
-
-    proptest::proptest! {
-        /// Pieces of an answers file in any order: read, or refused in words that move no cursor, and never a panic. What
-        /// is read and never asked for is named at the end.
-        #[test]
-        fn any_file_is_read_or_refused(pieces in proptest::collection::vec(0..PIECES.len(), 0..12)) {
-            let text: String = pieces.into_iter().map(|piece| PIECES[piece]).collect();
-            match Answers::from_toml("day.toml", &text) {
-                Ok(answers) => {
-                    let answered = answers.left.values().any(|entries| !entries.is_empty());
-                    proptest::prop_assert_eq!(answers.finish().is_err(), answered);
-                }
-                Err(error) => {
-                    let words = error.to_string();
-                    proptest::prop_assert!(!words.contains(|c: char| c.is_control() && c != '\n'), "{:?}", words);
-                }
-            }
-        }
-    }
-
-    const PIECES: &[&str] = &[
-        "[answers.\"open.x\".q]\n",
-        "[[answers.\"open.x\".q]]\n",
-        "[[answers.\"\\u001b[2J\".q]]\n",
-        "[other]\n",
-        "value = 'one'\n",
-        "value = ['a', 'b']\n",
-        "value = [1]\n",
-        "value = true\n",
-        "value = { a = 1 }\n",
-        "interject = true\n",
-        "interject = 1\n",
-        "affirms = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'\n",
-        "affirms = \"\\u202e\"\n",
-        "pin = '123456'\n",
-        "\u{1b}[2J",
-        "\u{202e}",
-        "'''\n",
-        "[\n",
-    ];
 }

@@ -7,6 +7,7 @@ use sha2::{Digest as _, Sha256};
 use trustroot_core::event::TokenFacts;
 use trustroot_core::key::PublicKey;
 use trustroot_core::plan::TokenKind;
+use trustroot_core::reply::certificate_in;
 use trustroot_core::review::{Reviewed, Root, Targets};
 use trustroot_core::slot::Slot;
 use trustroot_core::text::escape;
@@ -353,34 +354,5 @@ impl Token for YubikeyToken {
 
     fn sign_targets(&mut self, payload: &Reviewed<Targets>, pin: &Pin) -> Result<Vec<u8>, TokenError> {
         self.with(|token| token.sign(payload.bytes(), pin))
-    }
-}
-
-/// The certificate in a certificate object (NIST SP 800-73-4, part 1, 3.1): the value of tag 0x70, byte for byte. Some
-/// firmware writes the certificate without a tag around it.
-fn certificate_in(object: &[u8]) -> Option<&[u8]> {
-    let (length, rest) = match object {
-        [0x30, ..] => return Some(object),
-        [0x70, 0x82, high, low, rest @ ..] => (usize::from(u16::from_be_bytes([*high, *low])), rest),
-        [0x70, 0x81, length, rest @ ..] => (usize::from(*length), rest),
-        [0x70, length @ 0..=0x7f, rest @ ..] => (usize::from(*length), rest),
-        _ => return None,
-    };
-    rest.get(..length)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_certificate_is_taken_out_of_its_object() {
-        assert_eq!(certificate_in(&[0x70, 2, 0x30, 0, 0x71, 1, 0]), Some(&[0x30, 0][..]));
-        assert_eq!(certificate_in(&[0x70, 0x81, 2, 0x30, 0, 0xfe, 0]), Some(&[0x30, 0][..]));
-        assert_eq!(certificate_in(&[0x70, 0x82, 0, 2, 0x30, 0]), Some(&[0x30, 0][..]));
-        assert_eq!(certificate_in(&[0x30, 0]), Some(&[0x30, 0][..]));
-        for bad in [&[][..], &[0x70], &[0x70, 3, 0x30, 0], &[0x70, 0x82, 1, 0, 0x30], &[0x71, 0]] {
-            assert_eq!(certificate_in(bad), None, "{bad:?}");
-        }
     }
 }

@@ -18,6 +18,7 @@ use trustroot_core::claim::{Attribute as Claimed, Key as ClaimedKey};
 use trustroot_core::digest::Digest;
 use trustroot_core::key::{Algorithm, KeyError, PublicKey};
 use trustroot_core::plan::KeyKind;
+use trustroot_core::reply::{point_in, signature_in};
 
 use super::session::{Session, Sought, blocked, failed};
 use crate::seams::{Pin, TokenError};
@@ -160,10 +161,10 @@ impl Session<'_> {
                 let (Some(modulus), Some(exponent)) = (modulus, exponent) else { return Ok(None) };
                 PublicKey::from_rsa_numbers(&modulus, &exponent)
             }
-            (Some(KeyType::EC), Some(P256), Some(point)) => PublicKey::from_p256_point(bare(point)),
-            (Some(KeyType::EC), Some(P384), Some(point)) => PublicKey::from_p384_point(bare(point)),
+            (Some(KeyType::EC), Some(P256), Some(point)) => PublicKey::from_p256_point(point_in(point)),
+            (Some(KeyType::EC), Some(P384), Some(point)) => PublicKey::from_p384_point(point_in(point)),
             (Some(KeyType::EC_EDWARDS), Some(ED25519 | EDWARDS25519), Some(point)) => {
-                bare(point).try_into().map_err(|_| KeyError::Encoding).and_then(PublicKey::from_ed25519)
+                point_in(point).try_into().map_err(|_| KeyError::Encoding).and_then(PublicKey::from_ed25519)
             }
             _ => return Ok(None),
         };
@@ -279,7 +280,7 @@ impl Session<'_> {
         };
         let signature = made.map_err(|error| failed(&error))?;
         match public.algorithm() {
-            Algorithm::EcdsaP256 | Algorithm::EcdsaP384 => der_of_pair(&signature)
+            Algorithm::EcdsaP256 | Algorithm::EcdsaP384 => signature_in(&signature)
                 .ok_or_else(|| TokenError::Device("its signature is not two numbers of one length".to_owned())),
             Algorithm::Ed25519 | Algorithm::RsaPss => Ok(signature),
         }
@@ -310,59 +311,12 @@ fn bytes_of(hex: &str) -> Vec<u8> {
     pairs.filter_map(|pair| u8::from_str_radix(pair, 16).ok()).collect()
 }
 
-/// `CKA_EC_POINT` without the DER OCTET STRING around it, which some modules leave out. Short lengths only: the longest point
-/// here has 97 bytes.
-fn bare(point: &[u8]) -> &[u8] {
-    match point {
-        [0x04, length, rest @ ..] if usize::from(*length) == rest.len() && rest.len() < 128 => rest,
-        raw => raw,
-    }
-}
-
-/// Two unsigned numbers of one length, one after the other, as DER: SEQUENCE of two INTEGERs (RFC 3279, 2.2.3).
-fn der_of_pair(pair: &[u8]) -> Option<Vec<u8>> {
-    let half = pair.len() / 2;
-    if !pair.len().is_multiple_of(2) || !(1..=48).contains(&half) {
-        return None;
-    }
-    let mut body = Vec::new();
-    for number in [&pair[..half], &pair[half..]] {
-        let start = number.iter().position(|byte| *byte != 0).unwrap_or(half - 1);
-        let digits = &number[start..];
-        let sign = digits.first().is_some_and(|byte| byte & 0x80 != 0);
-        body.extend([0x02, u8::try_from(digits.len()).ok()? + u8::from(sign)]);
-        body.extend(sign.then_some(0));
-        body.extend(digits);
-    }
-    // At most 2 * (2 + 1 + 48) bytes, so the length fits into one byte below 0x80.
-    Some([&[0x30, u8::try_from(body.len()).ok()?], body.as_slice()].concat())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn two_numbers_become_strict_der() {
-        let pair = |r: u8, s: u8| {
-            let mut bytes = [0; 64];
-            (bytes[31], bytes[63]) = (r, s);
-            der_of_pair(&bytes).unwrap()
-        };
-        assert_eq!(pair(1, 0x7f), [0x30, 6, 2, 1, 1, 2, 1, 0x7f]);
-        assert_eq!(pair(0x80, 0), [0x30, 7, 2, 2, 0, 0x80, 2, 1, 0]);
-        let full = der_of_pair(&[0xff; 96]).unwrap();
-        assert_eq!((full.len(), full[1]), (104, 102));
-        let signature = p256::ecdsa::Signature::from_slice(&[0x11; 64]).unwrap();
-        assert_eq!(der_of_pair(&[0x11; 64]).unwrap(), signature.to_der().as_bytes());
-        assert_eq!((der_of_pair(&[]), der_of_pair(&[1; 63]), der_of_pair(&[1; 98])), (None, None, None));
-    }
-
-    #[test]
-    fn points_with_and_without_their_wrapping() {
-        assert_eq!(bare(&[0x04, 2, 7, 8]), [7, 8]);
-        // An uncompressed point begins with 04 too; the second byte is no length then.
-        assert_eq!(bare(&[0x04, 9, 7, 8]), [0x04, 9, 7, 8]);
+    fn hexadecimal_becomes_bytes() {
         assert_eq!(bytes_of("00ff10"), [0, 255, 16]);
     }
 }

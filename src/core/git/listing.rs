@@ -6,20 +6,21 @@
 //!    and taken over, so that a folder of thousands of files costs little more than reading it. Only trees in strict order are
 //!    treated so; it gives what taking them apart, entry by entry, gives.
 
-use std::ops::Range;
-
-use git2::Oid;
-use trustroot_core::verify::history::{is_named_like_a_key, is_named_like_a_root, is_named_like_metadata};
+use super::ObjectId;
+use crate::verify::history::{is_named_like_a_key, is_named_like_a_root, is_named_like_metadata};
+use alloc::vec;
+use alloc::vec::Vec;
+use core::ops::Range;
 
 /// Where some keep the earlier roots, beside the newest.
 const ROOT_HISTORY: &[u8] = b"root_history";
 
 /// A tree: its files and its folders, each in order of names.
 #[derive(Default)]
-pub(super) struct Listing {
+pub struct Listing {
     raw: Vec<u8>,
-    pub(super) files: Vec<Item>,
-    pub(super) folders: Vec<Item>,
+    files: Vec<Item>,
+    folders: Vec<Item>,
     /// How many files are named like TUF's.
     metadata: usize,
     /// Whether the entries stand in order in the tree itself, each name once among files and once among folders.
@@ -27,27 +28,49 @@ pub(super) struct Listing {
 }
 
 /// An entry.
-#[derive(Clone)]
-pub(super) struct Item {
+#[derive(Clone, Debug)]
+pub struct Item {
     /// Where the entry begins in the tree.
     at: u32,
     name: Range<u32>,
-    pub(super) id: Oid,
-    pub(super) mode: Mode,
-    pub(super) named: Named,
+    /// The object.
+    pub id: ObjectId,
+    /// What it is.
+    pub mode: Mode,
+    /// What its name promises.
+    pub named: Named,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mode {
+/// What an entry is: the kind of file in its mode. The rest of the mode, who may do what with it, does not matter here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// A file, and whatever git has no name for: it is looked at like a file.
     File,
+    /// A tree.
     Folder,
+    /// A symbolic link.
     Link,
+    /// A commit of another repository.
     Submodule,
 }
 
 impl Mode {
+    /// The kind in a mode: octal digits. Nothing if it is none.
+    fn parse(digits: &[u8]) -> Option<Self> {
+        if digits.is_empty() || !digits.iter().all(|digit| matches!(digit, b'0'..=b'7')) {
+            return None;
+        }
+        let mode = digits.iter().fold(0, |mode: u32, digit| mode << 3 | u32::from(digit - b'0'));
+        Some(match mode & 0o170_000 {
+            0o040_000 => Self::Folder,
+            0o120_000 => Self::Link,
+            0o160_000 => Self::Submodule,
+            _ => Self::File,
+        })
+    }
+
     /// What it is, if it is no file.
-    pub(super) fn odd(self) -> Option<&'static str> {
+    pub fn odd(self) -> Option<&'static str> {
         match self {
             Self::Link => Some("a symbolic link"),
             Self::Submodule => Some("a submodule"),
@@ -56,20 +79,25 @@ impl Mode {
     }
 }
 
-/// What a name promises.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Named {
+/// What a name promises. A folder's promises nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Named {
+    /// A root.
     Root,
+    /// Another top-level role of TUF.
     Metadata,
+    /// Some other JSON, which may be that of a delegation.
     Json,
+    /// A certificate or a public key.
     Key,
+    /// None of these.
     Other,
 }
 
 impl Named {
     /// A name that is no text promises nothing.
     fn of(name: &[u8]) -> Self {
-        let Ok(text) = std::str::from_utf8(name) else { return Self::Other };
+        let Ok(text) = core::str::from_utf8(name) else { return Self::Other };
         match text {
             _ if is_named_like_a_key(text) => Self::Key,
             _ if !text.ends_with(".json") => Self::Other,
@@ -84,16 +112,10 @@ impl Item {
     /// The entry that begins there; nothing if none does.
     fn parse(raw: &[u8], at: usize) -> Option<Self> {
         let space = at + raw.get(at..)?.iter().take(8).position(|byte| *byte == b' ')?;
-        let mode = u32::from_str_radix(std::str::from_utf8(raw.get(at..space)?).ok()?, 8).ok()?;
+        let mode = Mode::parse(raw.get(at..space)?)?;
         let end = space + 1 + raw.get(space + 1..)?.iter().position(|byte| *byte == 0)?;
-        let mode = match mode {
-            0o040_000 => Mode::Folder,
-            0o120_000 => Mode::Link,
-            0o160_000 => Mode::Submodule,
-            _ => Mode::File,
-        };
         let named = if mode == Mode::Folder { Named::Other } else { Named::of(raw.get(space + 1..end)?) };
-        let id = Oid::from_bytes(raw.get(end + 1..end + 21)?).ok()?;
+        let id = ObjectId::from_bytes(raw.get(end + 1..end + 21)?)?;
         let place = |at: usize| u32::try_from(at).ok();
         Some(Self { at: place(at)?, name: place(space + 1)?..place(end)?, id, mode, named })
     }
@@ -108,14 +130,14 @@ impl Item {
     }
 
     /// Whether somebody could keep a root in it that nobody looks for there.
-    pub(super) fn may_hide(&self) -> bool {
+    pub fn may_hide(&self) -> bool {
         self.mode == Mode::Link || self.mode == Mode::File && self.named != Named::Root
     }
 }
 
 /// Which files of a folder are meant.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kept {
+pub enum Kept {
     /// Keys everywhere, other files only beside metadata.
     Here,
     /// As the roots of a `root_history/`: everything that is JSON or a key.
@@ -124,7 +146,7 @@ pub(super) enum Kept {
 
 impl Listing {
     /// Reads a tree as git stores it; nothing if it is none. `like` is one that it may resemble.
-    pub(super) fn parse(raw: Vec<u8>, like: &Self) -> Option<Self> {
+    pub fn parse(raw: Vec<u8>, like: &Self) -> Option<Self> {
         let mut new = Self { raw, strict: true, ..Self::default() };
         let (front, back) = if like.strict { common(&like.raw, &new.raw) } else { (0, 0) };
         // Entries are told by reading on from the first: those that end in what is alike are the same.
@@ -178,21 +200,33 @@ impl Listing {
         }
     }
 
-    pub(super) fn name(&self, item: &Item) -> &[u8] {
+    /// Its files, in order of names.
+    pub fn files(&self) -> &[Item] {
+        &self.files
+    }
+
+    /// Its folders, in order of names.
+    pub fn folders(&self) -> &[Item] {
+        &self.folders
+    }
+
+    /// The name of an entry of this tree.
+    pub fn name(&self, item: &Item) -> &[u8] {
         name_in(&self.raw, item)
     }
 
-    pub(super) fn entries(&self) -> usize {
+    /// How many entries there are.
+    pub fn entries(&self) -> usize {
         self.files.len() + self.folders.len()
     }
 
     /// Whether a file is named like TUF's.
-    pub(super) fn is_of_metadata(&self) -> bool {
+    pub fn is_of_metadata(&self) -> bool {
         self.metadata > 0
     }
 
     /// Whether a file is kept. Of several of one name all are or none.
-    pub(super) fn keeps(&self, item: &Item, kept: Kept) -> bool {
+    pub fn keeps(&self, item: &Item, kept: Kept) -> bool {
         match kept {
             _ if item.named == Named::Key => true,
             Kept::Here => self.is_of_metadata() && item.named != Named::Other,
@@ -201,12 +235,12 @@ impl Listing {
     }
 
     /// The tree of the earlier roots that belong to the metadata here.
-    pub(super) fn history(&self) -> Option<Oid> {
+    pub fn history(&self) -> Option<ObjectId> {
         self.folders.iter().find(|item| self.is_of_metadata() && self.name(item) == ROOT_HISTORY).map(|item| item.id)
     }
 
     /// The folders among these that have a life of their own; `history` is that of this one.
-    pub(super) fn apart(&self, items: &[Item], history: Option<Oid>) -> Vec<Oid> {
+    pub fn apart(&self, items: &[Item], history: Option<ObjectId>) -> Vec<ObjectId> {
         let apart = |item: &&Item| self.name(item) != ROOT_HISTORY || Some(item.id) != history;
         items.iter().filter(apart).map(|item| item.id).collect()
     }
@@ -237,22 +271,22 @@ fn common(a: &[u8], b: &[u8]) -> (usize, usize) {
 }
 
 /// Entries of one name in two lists in order of names: the name, and those of either.
-pub(super) type Same<'l> = (&'l [u8], &'l [Item], &'l [Item]);
+pub type Same<'l> = (&'l [u8], &'l [Item], &'l [Item]);
 
 /// Two lists in order of names, side by side.
-pub(super) struct Pairs<'l> {
+pub struct Pairs<'l> {
     old: (&'l Listing, &'l [Item]),
     new: (&'l Listing, &'l [Item]),
 }
 
 impl<'l> Pairs<'l> {
     /// The files. Unless `all`, some that are the same in both are passed over.
-    pub(super) fn of_files((old, new): (&'l Listing, &'l Listing), all: bool) -> Self {
+    pub fn of_files((old, new): (&'l Listing, &'l Listing), all: bool) -> Self {
         Self { old: (old, &old.files), new: (new, &new.files) }.without_the_same(all)
     }
 
     /// The folders. Unless `all`, some that are the same in both are passed over.
-    pub(super) fn of_folders((old, new): (&'l Listing, &'l Listing), all: bool) -> Self {
+    pub fn of_folders((old, new): (&'l Listing, &'l Listing), all: bool) -> Self {
         Self { old: (old, &old.folders), new: (new, &new.folders) }.without_the_same(all)
     }
 
@@ -298,13 +332,37 @@ fn run<'l>(of: &mut (&'l Listing, &'l [Item]), name: &[u8]) -> &'l [Item] {
 }
 
 /// Whether nothing changed.
-pub(super) fn alike(before: &[Item], after: &[Item]) -> bool {
+pub fn alike(before: &[Item], after: &[Item]) -> bool {
     before.len() == after.len() && before.iter().zip(after).all(|(a, b)| (a.id, a.mode) == (b.id, b.mode))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::format;
+    use alloc::string::String;
+
+    #[test]
+    fn an_entry_is_what_git_takes_it_for() {
+        let read = |mode: &str| Listing::parse(tree(&[(mode, "x", 1)]), &Listing::default());
+        for (mode, is) in [
+            ("100644", Mode::File),
+            ("100755", Mode::File),
+            ("0100644", Mode::File),
+            ("0", Mode::File),
+            ("40000", Mode::Folder),
+            ("040755", Mode::Folder),
+            ("120000", Mode::Link),
+            ("120777", Mode::Link),
+            ("160000", Mode::Submodule),
+        ] {
+            let listing = read(mode).unwrap();
+            assert!(listing.files().iter().chain(listing.folders()).all(|item| item.mode == is), "{mode}");
+        }
+        for bad in ["", "+40000", "-1", "100648", "10064400", " 100644"] {
+            assert!(read(bad).is_none(), "{bad:?}");
+        }
+    }
 
     /// A tree of these entries: mode, name, and a number for the id.
     fn tree(entries: &[(&str, &str, u8)]) -> Vec<u8> {
@@ -316,7 +374,7 @@ mod tests {
         raw
     }
 
-    fn told(listing: &Listing) -> Vec<(Vec<u8>, Oid)> {
+    fn told(listing: &Listing) -> Vec<(Vec<u8>, ObjectId)> {
         let all = listing.files.iter().chain(&listing.folders);
         all.map(|item| (listing.name(item).to_vec(), item.id)).collect()
     }
