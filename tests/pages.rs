@@ -1,4 +1,4 @@
-//! The pages that people hold, as a browser lays them out: on paper, and on a telephone.
+//! The pages that people hold, and those of histories, as a browser lays them out: on paper, and on a telephone.
 //!
 //! Rules of what is looked at:
 //! 1. Nothing is wider than the paper or the screen, and nothing is cut off inside its box.
@@ -48,6 +48,18 @@ static PAGES: LazyLock<BTreeMap<String, String>> = LazyLock::new(|| {
         pages.insert(format!("long {name}"), page);
     }
     assert_eq!(pages.len(), 4);
+    pages
+});
+
+/// Pages of histories by name, which tests/history left: each kind of trouble alone, and all of them together.
+static HISTORIES: LazyLock<BTreeMap<String, String>> = LazyLock::new(|| {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("histories");
+    let left = std::fs::read_dir(&folder).expect("tests/history ran before (cargo test --test history)");
+    let page = |path: std::path::PathBuf| {
+        (format!("history {}", path.file_stem().unwrap().display()), std::fs::read_to_string(&path).unwrap())
+    };
+    let pages: BTreeMap<_, _> = left.map(|entry| page(entry.unwrap().path())).collect();
+    assert!(pages.len() > 10 && pages.contains_key("history all"), "{:?}", pages.keys());
     pages
 });
 
@@ -121,7 +133,7 @@ fn look(html: &str, width: u32) -> (Vec<String>, Vec<f64>) {
 
 /// The rules for paper, on a screen.
 fn as_printed(html: &str) -> String {
-    assert_eq!(html.matches("@media print {").count(), 1);
+    assert!(html.contains("@media print {"));
     html.replace("@media print {", "@media all {")
 }
 
@@ -132,6 +144,13 @@ fn nothing_is_too_wide_or_cut_off() {
             let (wrong, heights) = look(&page, width);
             assert_eq!(wrong, [""; 0], "{name} at {width}");
             assert!(heights.len() > 15, "{name} has steps");
+        }
+    }
+    // Every kind of trouble together, and histories in which there is little to tell.
+    for name in ["history all", "history sigstore-layouts", "history none"] {
+        let page = &HISTORIES[name];
+        for (width, page) in [(PHONE, page.clone()), (SHEET, as_printed(page))] {
+            assert_eq!(look(&page, width).0, [""; 0], "{name} at {width}");
         }
     }
     // Somebody who looks sees what is wrong.
@@ -213,7 +232,7 @@ fn no_page_break_cuts_a_step_that_fits_on_a_page() {
 
 #[test]
 fn pages_are_whole_by_themselves() {
-    for (name, page) in &*PAGES {
+    for (name, page) in PAGES.iter().chain(&*HISTORIES) {
         for fetched in [
             "<script",
             "<link",

@@ -129,6 +129,21 @@ fn main() {
     for (name, bytes) in HTTP {
         seed("http", name, bytes);
     }
+    seed("answers", "all-forms", ANSWERS.as_bytes());
+    for (name, text) in [("commit", COMMIT), ("tag", TAG)] {
+        seed("git_object", name, text.as_bytes());
+    }
+    for (name, new) in [("added", &TREE[..]), ("removed", &TREE[1..]), ("unordered", &[TREE[3], TREE[0], TREE[0]])] {
+        let old = tree(&TREE[..4]);
+        let length = u16::try_from(old.len()).expect("short").to_be_bytes();
+        seed("git_object", name, &[&[2][..], &length, &old, &tree(new)].concat());
+    }
+    for (name, bytes) in REPLIES {
+        seed("reply", name, bytes);
+    }
+    let device = der(&device);
+    let length = u16::try_from(device.len()).expect("short").to_be_bytes();
+    seed("reply", "certificate", &[&[0x70, 0x82][..], &length, &device, &[0x71, 1, 0, 0xfe, 0]].concat());
 }
 
 /// The opening, and then alice's token and key as alice wrote them down on a branch.
@@ -157,6 +172,11 @@ fn branch(all: &[(String, Vec<u8>)], events: &[&Vec<u8>]) -> Vec<u8> {
         put(path, content);
     }
     bytes
+}
+
+/// A tree of git, of these entries: mode, name, and the digit that fills the id.
+fn tree(entries: &[(&str, &str, u8)]) -> Vec<u8> {
+    entries.iter().flat_map(|(mode, name, id)| [format!("{mode} {name}\0").as_bytes(), &[*id; 20]].concat()).collect()
 }
 
 fn seed(target: &str, name: &str, bytes: &[u8]) {
@@ -247,4 +267,58 @@ const HTTP: [(&str, &[u8]); 5] = [
     ("pieces", b"\x80HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nroo\r\n1;a=b\r\nt\r\n0\r\n\r\n"),
     ("none", b"\x80HTTP/1.1 404 Not Found\r\nContent-Length: 5\r\n\r\nnone\n"),
     ("endless", b"\x10HTTP/1.0 200 OK\r\n\r\nmore than was asked for, and no length"),
+];
+
+/// An answer in each form.
+const ANSWERS: &str = r#"[answers."open.roll".present]
+value = ["alice", "bob"]
+[[answers."review.read".words]]
+value = "not these"
+affirms = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+[[answers."review.read".words]]
+interject = true
+[answers."keys.alice.empty".seen]
+value = true
+"#;
+
+/// A commit with two parents, as git writes it, after the byte that says so.
+const COMMIT: &str = concat!(
+    "\0tree 0123456789abcdef0123456789abcdef01234567\n",
+    "parent 1123456789abcdef0123456789abcdef01234567\n",
+    "parent 2123456789abcdef0123456789abcdef01234567\n",
+    "author Zoe <zoe@example.org> 1767607200 +0100\n",
+    "committer Zoe <zoe@example.org> 1767607201 +0100\n",
+    "gpgsig -----BEGIN SSH SIGNATURE-----\n U1NIU0lH\n -----END SSH SIGNATURE-----\n\nRoot 2\n"
+);
+
+/// A tag of a commit.
+const TAG: &str = concat!(
+    "\x01object 0123456789abcdef0123456789abcdef01234567\n",
+    "type commit\ntag v1\ntagger Zoe <zoe@example.org> 1767607200 +0100\n\nv1\n"
+);
+
+/// Entries of a tree, in order.
+const TREE: [(&str, &str, u8); 6] = [
+    ("100644", "1.root.json", b'1'),
+    ("100755", "device.pem", b'2'),
+    ("40000", "root_history", b'3'),
+    ("120000", "root.json", b'4'),
+    ("100644", "timestamp.json", b'5'),
+    ("160000", "z", b'6'),
+];
+
+/// The base points of P-256 and of Ed25519 in DER, and a signature of two numbers of 32 bytes.
+const REPLIES: [(&str, &[u8]); 3] = [
+    (
+        "p256",
+        b"\x04\x41\x04\x6b\x17\xd1\xf2\xe1\x2c\x42\x47\xf8\xbc\xe6\xe5\x63\xa4\x40\xf2\x77\x03\x7d\x81\x2d\xeb\x33\xa0\
+          \xf4\xa1\x39\x45\xd8\x98\xc2\x96\x4f\xe3\x42\xe2\xfe\x1a\x7f\x9b\x8e\xe7\xeb\x4a\x7c\x0f\x9e\x16\x2b\xce\x33\x57\
+          \x6b\x31\x5e\xce\xcb\xb6\x40\x68\x37\xbf\x51\xf5",
+    ),
+    (
+        "ed25519",
+        b"\x04\x20\x58\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\
+          \x66\x66\x66\x66\x66\x66",
+    ),
+    ("signature", b"\x00\x80cdefghijklmnopqrstuvwxyz012345\x7f\x01cdefghijklmnopqrstuvwxyz012345"),
 ];

@@ -77,6 +77,30 @@ fn anything_else_is_refused_with_the_line_that_makes_a_key() {
     }
 }
 
+/// Each byte of a key's file as another one: a key, or refused in words that hold nothing of it and move no cursor.
+#[test]
+fn a_changed_file_is_a_key_or_refused_without_showing_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("key.pem");
+    for algorithm in [&["-algorithm", "ed25519"][..], &["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"]] {
+        assert!(openssl(folder.path(), &[&["genpkey"], algorithm, &["-out", "key.pem"]].concat()).status.success());
+        let whole = fs::read(&path).unwrap();
+        close(&path, 0o600);
+        let body: Vec<u8> = whole.split(|byte| *byte == b'\n').nth(1).unwrap().to_vec();
+        for at in 0..whole.len() {
+            for other in [0, b'\n', b'A', whole[at] ^ 1, 0x1b, 0xff] {
+                let mut changed = whole.clone();
+                changed[at] = other;
+                fs::write(&path, changed).unwrap();
+                let Err(refused) = FileKey::open(&path) else { continue };
+                let words = refused.to_string();
+                assert!(!words.contains(char::is_control), "{at}: {words:?}");
+                assert!(!body.windows(8).any(|part| words.as_bytes().windows(8).any(|said| said == part)), "{at}");
+            }
+        }
+    }
+}
+
 #[test]
 fn the_key_of_a_rehearsal_is_made_once_and_found_again() {
     let folder = tempfile::tempdir().unwrap();

@@ -147,6 +147,28 @@ fn the_state_holds_no_pin_is_closed_to_others_and_is_read_strictly() {
     }
 }
 
+/// Each byte of a state's file as another one: a token, or refused in words that move no cursor.
+#[test]
+fn a_changed_state_is_a_token_or_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut tokens = tokens(folder.path(), &[]);
+    enrolled(&mut tokens, "bob");
+    let states = || fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
+    let path = states().find(|path| fs::read_to_string(path).is_ok_and(|text| text.contains("\"bob\""))).unwrap();
+    let whole = fs::read(&path).unwrap();
+    for at in 0..whole.len() {
+        for other in [0, b'9', b'"', 0x1b, 0xff] {
+            let mut changed = whole.clone();
+            changed[at] = other;
+            fs::write(&path, changed).unwrap();
+            if let Err(refused) = tokens.open(&wanted("bob")) {
+                assert!(matches!(refused, TokenError::Device(_)), "{at}: {refused}");
+                assert!(!refused.to_string().contains(char::is_control), "{at}: {refused}");
+            }
+        }
+    }
+}
+
 #[test]
 fn absent_and_wrong_fire_once() {
     let folder = tempfile::tempdir().unwrap();
