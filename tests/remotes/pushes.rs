@@ -46,6 +46,22 @@ fn done_and_up_to_date() {
 }
 
 #[test]
+fn a_branch_whose_commit_is_gone_is_damage_and_not_a_branch_that_is_not_there() {
+    let (community, mut alice) = with_something_to_push(|_, _| {});
+    alice.try_push().remove(0).unwrap();
+    let clone = community.path("alice");
+    let known = git(&clone, &["for-each-ref", "--format=%(refname)", "refs/trustroot"]);
+    let own = known.lines().find(|name| name.ends_with("/alice")).unwrap();
+    let gone = "0123456789abcdef0123456789abcdef01234567";
+    fs::write(clone.join(".git").join(own), format!("{gone}\n")).unwrap();
+    let refused = alice.remote().unpushed().unwrap_err().to_string();
+    assert!(refused.contains(&format!("the object {gone} is missing")), "{refused}");
+    // The far end has the branch whole, and a push finds that out.
+    assert_eq!(alice.try_push().remove(0).unwrap(), PushOutcome::UpToDate);
+    assert!(!alice.remote().unpushed().unwrap());
+}
+
+#[test]
 fn a_hook_declines() {
     let (_community, mut alice) = with_something_to_push(|community, _| {
         script(&community.path("hub/hooks/pre-receive"), "printf 'our policy says \\033[31mno\\n' >&2; exit 1");

@@ -83,7 +83,7 @@ impl GitLedger {
         let git = |error: git2::Error| RemoteError::from(self.reading.git(&error));
         let reference = format!("{}{branch}", Source::Bundle(file.to_owned()).heads());
         let id = Oid::from_str(id).map_err(git)?;
-        if let Some(before) = self.commit_at(&reference) {
+        if let Some(before) = self.commit_at(&reference)? {
             if self.contains(before, id)? {
                 return Ok(None);
             }
@@ -107,7 +107,7 @@ impl GitLedger {
             return Err(RemoteError::Occupied(shown(file)));
         }
         let branch = self.branch()?;
-        let Some(head) = self.commit_at(&branch) else {
+        let Some(head) = self.commit_at(&branch)? else {
             let said = "there is no commit yet".to_owned();
             return Err(RemoteError::Git { what: "bundle", remote: shown(file), said });
         };
@@ -135,7 +135,7 @@ impl GitLedger {
         let mut found = Vec::new();
         for name in names.iter().filter_map(|name| name.ok().flatten()).take(MAX_TAGS) {
             let reference = format!("refs/tags/{name}");
-            if let Some(commit) = self.commit_at(&reference)
+            if let Some(commit) = self.commit_at(&reference)?
                 && self.contains(head, commit)?
                 && trustroot_core::bundle::is_reference(&reference)
             {

@@ -134,7 +134,7 @@ impl GitLedger {
             return Err(RemoteError::NoBundle { file: shown(file), reason });
         };
         let branch = format!("refs/heads/{name}");
-        let Some(commit) = self.commit_at(&format!("{heads}{name}")) else {
+        let Some(commit) = self.commit_at(&format!("{heads}{name}"))? else {
             return Err(RemoteError::NoBundle { file: shown(file), reason: "its branch is no commit".to_owned() });
         };
         self.go(&branch, None, commit, "clone a bundle")?;

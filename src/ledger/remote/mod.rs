@@ -146,10 +146,16 @@ impl GitLedger {
         }
     }
 
-    /// The commit that a reference names, if there is one.
-    fn commit_at(&self, reference: &str) -> Option<git2::Oid> {
-        let found = self.reading.repo.find_reference(reference).ok()?;
-        self.reading.named_commit(&found).ok().flatten()
+    /// The commit that a reference names; nothing if there is no such reference, or if it names something else.
+    ///
+    /// # Errors
+    /// [`LedgerError::Damaged`] if what it names is missing: nobody is to take that for a branch that is not there.
+    fn commit_at(&self, reference: &str) -> Result<Option<git2::Oid>, LedgerError> {
+        match self.reading.repo.find_reference(reference) {
+            Ok(found) => self.reading.named_commit(&found),
+            Err(error) if error.code() == git2::ErrorCode::NotFound => Ok(None),
+            Err(error) => Err(self.reading.git(&error)),
+        }
     }
 }
 
@@ -170,7 +176,7 @@ impl Remote for GitLedger {
     fn catch_up(&mut self, time: Timestamp) -> Result<Caught, LedgerError> {
         let branch = self.branch()?;
         let short = branch.strip_prefix("refs/heads/").unwrap_or(&branch).to_owned();
-        let Some(tip) = self.commit_at(&branch) else { return Ok(Caught::Nothing) };
+        let Some(tip) = self.commit_at(&branch)? else { return Ok(Caught::Nothing) };
         let there = self.newest(&short, None)?.unwrap_or(tip);
         let goal = self.combine(tip, there, &format!("Take in what {short} has elsewhere"), time)?;
         if goal == tip {

@@ -39,7 +39,7 @@ impl GitLedger {
     pub(super) fn heads_of(&self, branch: &str) -> Result<BTreeMap<Oid, Vec<String>>, LedgerError> {
         let mut heads: BTreeMap<Oid, Vec<String>> = BTreeMap::new();
         for source in self.sources_ever()? {
-            if let Some(commit) = self.commit_at(&format!("{}{branch}", source.heads())) {
+            if let Some(commit) = self.commit_at(&format!("{}{branch}", source.heads()))? {
                 heads.entry(commit).or_default().push(source.shown());
             }
         }
@@ -52,7 +52,7 @@ impl GitLedger {
         for source in self.sources_ever()? {
             for name in self.branches_below(&source.heads())? {
                 let Some((_, handle)) = branch::of_name(&name).filter(|(of, _)| of == dir) else { continue };
-                let Some(commit) = self.commit_at(&format!("{}{name}", source.heads())) else { continue };
+                let Some(commit) = self.commit_at(&format!("{}{name}", source.heads()))? else { continue };
                 branches.entry(handle).or_default().entry(commit).or_default().push(source.shown());
             }
         }

@@ -47,8 +47,8 @@ impl GitLedger {
         // Nobody but the holder writes to a holder's branch: it was another clone of the same person, or this one's own push
         // whose answer was lost.
         self.fetch(name, &self.conductors_branch()?)?;
-        let there = self.commit_at(&format!("{}{short}", Source::Remote(name.to_owned()).heads()));
-        match (self.commit_at(&branch), there) {
+        let there = self.commit_at(&format!("{}{short}", Source::Remote(name.to_owned()).heads()))?;
+        match (self.commit_at(&branch)?, there) {
             (Some(here), Some(there)) if self.contains(there, here)? => Ok(PushOutcome::UpToDate),
             (Some(here), Some(there)) if self.contains(here, there)? => {
                 self.push_once(name, &branch, tag).map(|_| PushOutcome::AfterCatchingUp)
@@ -90,7 +90,7 @@ impl GitLedger {
 
     /// Keeps in mind that the remote has the branch as it is here.
     fn pushed(&self, name: &str, branch: &str) -> Result<(), LedgerError> {
-        let (short, commit) = (branch.strip_prefix("refs/heads/").unwrap_or(branch), self.commit_at(branch));
+        let (short, commit) = (branch.strip_prefix("refs/heads/").unwrap_or(branch), self.commit_at(branch)?);
         if let Some(commit) = commit {
             let reference = format!("{}{short}", Source::Remote(name.to_owned()).heads());
             self.keep_in_mind(&reference, commit)?;
@@ -102,9 +102,9 @@ impl GitLedger {
     pub(super) fn lacks_something(&self) -> Result<bool, LedgerError> {
         let branch = self.branch()?;
         let short = branch.strip_prefix("refs/heads/").unwrap_or(&branch);
-        let Some(here) = self.commit_at(&branch) else { return Ok(false) };
+        let Some(here) = self.commit_at(&branch)? else { return Ok(false) };
         for name in self.push_remotes() {
-            match self.commit_at(&format!("{}{short}", Source::Remote(name).heads())) {
+            match self.commit_at(&format!("{}{short}", Source::Remote(name).heads()))? {
                 Some(there) if self.contains(there, here)? => {}
                 _ => return Ok(true),
             }

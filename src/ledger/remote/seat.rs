@@ -41,7 +41,7 @@ impl GitLedger {
     /// The newest commit of the conductor's branch, fetched or here; nothing before the first.
     pub(super) fn conductors_commit(&self) -> Result<Option<Oid>, LedgerError> {
         let branch = self.conductors_branch()?;
-        let here = self.commit_at(&format!("refs/heads/{branch}"));
+        let here = self.commit_at(&format!("refs/heads/{branch}"))?;
         self.newest(&branch, here)
     }
 
@@ -57,7 +57,7 @@ impl GitLedger {
         };
         let short = branch::name(dir, handle);
         let own = format!("refs/heads/{short}");
-        let tip = self.commit_at(&own);
+        let tip = self.commit_at(&own)?;
         let mut goal = tip;
         for there in self.heads_of(&short)?.into_keys() {
             if let Some(here) = goal
