@@ -242,6 +242,17 @@ fn targets_that_the_snapshot_forgets() {
     assert_eq!(rolled_back(&repository.publish(), &floor_of(&newer)), Check::MetaRollback);
 }
 
+/// Clients hold snapshots of a time when these named the root too, and have to get past them.
+#[test]
+fn a_root_that_the_snapshot_no_longer_names() {
+    let mut repository = Repository::new();
+    repository.snapshot.meta.insert("root.json".to_string(), crate::metadata::fields::MetaFile::of(1, b""));
+    let floor = floor_of(&repository.publish());
+    repository.snapshot.meta.remove("root.json");
+    (repository.snapshot.version, repository.timestamp.version) = (2, 2);
+    assert!(refresh(&repository.publish(), &floor).is_ok());
+}
+
 #[test]
 fn a_snapshot_is_a_floor_without_its_timestamp() {
     let mut repository = Repository::new();
