@@ -112,6 +112,11 @@ pub fn signed_by<T>(
     Signatures::of(file, verifier).quorum(root, role, check)
 }
 
+/// Whether one of the keys that `root` gives to `role` signed `file`, however many have to.
+pub(crate) fn signed_by_one<T>(root: &Metadata<Root>, role: Role, file: &Metadata<T>, verifier: &dyn Verifier) -> bool {
+    Signatures::of(file, verifier).by_role(root.body(), role).iter().any(|tried| tried.result.is_ok())
+}
+
 /// That a quorum of the role called `role`, as the targets `from` delegate to it, signed `file` (TUF 5.6.7).
 ///
 /// # Errors

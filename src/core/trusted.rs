@@ -165,7 +165,7 @@ impl CurrentRoot {
     ) -> Result<(TrustedTimestamp, bool), Refusal> {
         let new = self.read_timestamp(bytes, verifier)?;
         let (timestamp, kept) = match &floor.timestamp {
-            Some(local) if local.version() == new.version() => (Arc::clone(local), true),
+            Some(local) if local.usable && local.file.version() == new.version() => (Arc::clone(&local.file), true),
             _ => {
                 floor.allows_timestamp(&new)?;
                 (Arc::new(new), false)
@@ -192,12 +192,31 @@ impl CurrentRoot {
 
 /// The versions below which nothing is accepted: those of metadata that was trusted before.
 ///
-/// Old metadata counts if it is signed by the keys of the current root, expired or not. What is not signed so is no floor:
+/// Old metadata counts if a key that the current root gives to its role signed it, expired or not. A quorum did when it was
+/// stored, and none of the keys was retired since, so a higher threshold ends no floor. What no such key signed is no floor:
 /// it is either damaged, or from before a rotation that is meant to end its authority.
 #[derive(Clone, Debug, Default)]
 pub struct Floor {
-    timestamp: Option<Arc<Metadata<Timestamp>>>,
-    snapshot: Option<Arc<Metadata<Snapshot>>>,
+    timestamp: Option<Local<Timestamp>>,
+    snapshot: Option<Local<Snapshot>>,
+}
+
+/// A file that was trusted before.
+#[derive(Clone, Debug)]
+struct Local<T> {
+    file: Arc<Metadata<T>>,
+    /// Whether a quorum of the current root's keys signed it, so that it may be used and not only compared with.
+    usable: bool,
+}
+
+impl<T: Body> Local<T> {
+    fn read(root: &CurrentRoot, role: Role, bytes: &[u8], verifier: &dyn Verifier) -> Option<Self> {
+        let file = Metadata::<T>::parse(&format!("{role}.json"), bytes).ok()?;
+        let root = &root.root;
+        let usable = chain::signed_by(root, role, &file, Check::MetaQuorum, verifier).is_ok();
+        let counts = usable || chain::signed_by_one(root, role, &file, verifier);
+        counts.then(|| Self { file: Arc::new(file), usable })
+    }
 }
 
 impl Floor {
@@ -221,15 +240,15 @@ impl Floor {
         if root.root.body().rotates_online_keys_of(since.root.body()) {
             return floor;
         }
-        floor.timestamp = timestamp.and_then(|bytes| root.read_timestamp(bytes, verifier).ok()).map(Arc::new);
-        floor.snapshot = snapshot.and_then(|bytes| root.read_snapshot(bytes, verifier).ok()).map(Arc::new);
+        floor.timestamp = timestamp.and_then(|bytes| Local::read(root, Role::Timestamp, bytes, verifier));
+        floor.snapshot = snapshot.and_then(|bytes| Local::read(root, Role::Snapshot, bytes, verifier));
         floor
     }
 
     /// The lowest version of the snapshot that may be named.
     fn snapshot_version(&self) -> u64 {
-        let named = self.timestamp.as_ref().map(|timestamp| timestamp.body().snapshot().version);
-        named.max(self.snapshot.as_ref().map(|snapshot| snapshot.version())).unwrap_or_default()
+        let named = self.timestamp.as_ref().map(|local| local.file.body().snapshot().version);
+        named.max(self.snapshot.as_ref().map(|local| local.file.version())).unwrap_or_default()
     }
 
     fn allows_timestamp(&self, new: &Metadata<Timestamp>) -> Result<(), Refusal> {
@@ -238,12 +257,14 @@ impl Floor {
                 .hint("the repository or its mirror serves old metadata; try again later, or another mirror")
         };
         if let Some(local) = &self.timestamp {
-            let version = local.version();
+            let version = local.file.version();
             if new.version() < version {
                 return Err(refuse(format!("version {} after version {version}", new.version())));
             }
-            // 5.4.3.1: with equal versions the new file is discarded. Bytes that say the same may stay.
-            if new.version() == version && new.payload().digest() != local.payload().digest() {
+            // 5.4.3.1: with equal versions the new file is discarded. Bytes that say the same may stay, and where the old
+            // file can be used no more, there is nothing to keep in place of the new one.
+            let same = new.payload().digest() == local.file.payload().digest();
+            if new.version() == version && local.usable && !same {
                 return Err(refuse(format!("version {version} again, with other content")));
             }
         }
@@ -258,7 +279,7 @@ impl Floor {
     fn allows_snapshot(&self, new: &Metadata<Snapshot>) -> Result<(), Refusal> {
         let Some(local) = &self.snapshot else { return Ok(()) };
         // 5.5.5 speaks of targets metadata alone. Snapshots once named the root as well, and at some version stopped.
-        for (name, old) in local.body().meta().iter().filter(|(name, _)| *name != "root.json") {
+        for (name, old) in local.file.body().meta().iter().filter(|(name, _)| *name != "root.json") {
             let version = old.version;
             let what = match new.body().meta().get(name) {
                 Some(file) if file.version >= version => continue,
@@ -292,7 +313,7 @@ impl TrustedTimestamp {
     /// `EXPIRED`: of this version nothing newer can come.
     pub fn kept_snapshot(&self, bytes: &[u8]) -> Result<Option<TrustedSnapshot>, Refusal> {
         let promised = self.timestamp.body().snapshot();
-        let Some(snapshot) = &self.floor.snapshot else { return Ok(None) };
+        let Some(Local { file: snapshot, usable: true }) = &self.floor.snapshot else { return Ok(None) };
         let same = snapshot.file_digest() == Digest::of(bytes) && snapshot.version() == promised.version;
         if !same || promised.accepts("snapshot.json", bytes).is_err() {
             return Ok(None);

@@ -273,6 +273,40 @@ fn stolen_online_keys_are_recovered_from_by_a_rotation() {
     assert_eq!(case.refresh(&repository).unwrap(), [2, 2, 2, 3]);
 }
 
+/// What one key of two signed was trusted while one was enough. It cannot be used any more, and nothing goes back before it.
+#[test]
+fn a_higher_threshold_ends_no_floor() {
+    for role in ["timestamp", "snapshot"] {
+        let (mut repository, case) = start();
+        repository.timestamp_keys = keys(&[12, 32], 1);
+        repository.snapshot_keys = keys(&[11, 31], 1);
+        repository.publish_root();
+        repository.publish();
+        let old = repository.server.get("metadata/timestamp.json");
+        (repository.timestamp_keys.signers, repository.snapshot_keys.signers) = (vec![12], vec![11]);
+        repository.publish();
+        assert_eq!(case.refresh(&repository).unwrap(), [2, 3, 3, 3]);
+
+        if role == "timestamp" {
+            repository.timestamp_keys = keys(&[12, 32], 2);
+            repository.publish_root();
+            repository.server.put("metadata/timestamp.json", old);
+        } else {
+            repository.snapshot_keys = keys(&[11, 31], 2);
+            repository.publish_root();
+            repository.top().version = 1;
+            repository.publish();
+        }
+        assert_eq!(case.refused(&repository), Check::MetaRollback, "{role}");
+
+        // The timestamp of the version that is here is taken, for the one that is here cannot be used.
+        let again = if role == "timestamp" { 2 } else { 4 };
+        (repository.timestamp, repository.snapshot, repository.top().version) = (again, again, 2);
+        repository.publish();
+        assert_eq!(case.refresh(&repository).unwrap(), [3, again + 1, again + 1, 3], "{role}");
+    }
+}
+
 // -------------------------------------------------------------------------------- 5.4 to 5.6: timestamp, snapshot, targets
 
 #[test]
