@@ -134,7 +134,7 @@ impl Client {
         let store = Store::open(&self.dir, self.limits.wait)?;
         let root = self.local_root(&store)?.at(now)?;
         let get = |name: &str, most| {
-            let missing = || Error::NoTarget(name.to_owned());
+            let missing = || Error::NotHere { dir: self.dir.clone(), file: name.to_owned() };
             store.get(name, most)?.ok_or_else(missing)
         };
         let timestamp = get("timestamp.json", self.limits.timestamp)?;

@@ -34,6 +34,14 @@ pub enum Error {
     /// There is no root here to start from.
     #[error("{} holds no root.json: this client was not initialised", escape(&.0.display().to_string()))]
     NoRoot(PathBuf),
+    /// Something is needed that only a repository has, and nobody may be asked.
+    #[error("{} holds no {file}, and offline nobody is asked", escape(&dir.display().to_string()))]
+    NotHere {
+        /// The folder of the local state.
+        dir: PathBuf,
+        /// The file, as it lies there.
+        file: String,
+    },
     /// There is another root here already.
     #[error("{} is initialised with another root", escape(&.0.display().to_string()))]
     OtherRoot(PathBuf),
@@ -82,6 +90,7 @@ impl Error {
             Self::Fetch { .. } => "check the address and the network, or try another mirror",
             Self::Store { .. } => "check the path, its permissions and the space on the disk",
             Self::NoRoot(_) => "initialise it first, with the root that you have from a place you trust",
+            Self::NotHere { .. } => "do the same once while the repository can be reached",
             Self::OtherRoot(_) => {
                 "give another metadata folder, or remove this one if the trust root it follows is no longer wanted"
             }

@@ -94,7 +94,7 @@ impl<'a> Session<'a> {
                     Err(_) => {}
                 }
             }
-            let Some(source) = self.source else { return Err(Error::NoTarget(path.to_owned())) };
+            let Some(source) = self.source else { return Err(Error::NotHere { dir: self.dir(), file: here }) };
             // A role that the snapshot does not name is refused below, whatever comes.
             let promised = snapshot.body().meta().get(&format!("{role}.json"));
             let version = promised.map(|file| file.version).filter(|_| consistent);

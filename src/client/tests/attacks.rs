@@ -3,7 +3,7 @@
 
 mod simulator;
 
-use simulator::{Fault, Repository, keys, now, start, targets};
+use simulator::{Fault, Repository, keys, now, start, targets, to};
 use std::time::{Duration, Instant};
 use trustroot_client::Error;
 use trustroot_client::source::FetchError;
@@ -106,6 +106,24 @@ fn offline_uses_what_is_here_and_asks_nobody() {
     assert!(repository.server.asked().is_empty());
     let late = client.offline(now().plus_days(11)).unwrap_err();
     assert!(matches!(late, Error::Refused(refusal) if refusal.check() == Check::Expired));
+}
+
+/// That something was never fetched says nothing of the repository.
+#[test]
+fn offline_says_what_is_not_here() {
+    let (mut repository, case) = start();
+    let missing = |told: Error| match told {
+        Error::NotHere { file, .. } => file,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(missing(case.client().offline(now()).unwrap_err()), "timestamp.json");
+    repository.top().to.push(to("A", 40, &["a"]));
+    repository.targets.insert("A".into(), targets(40));
+    repository.publish();
+    case.refresh(&repository).unwrap();
+    let client = case.client();
+    assert_eq!(missing(client.offline(now()).unwrap().find("a").unwrap_err()), "A.json");
+    assert!(matches!(client.offline(now()).unwrap().find("b").unwrap_err(), Error::NoTarget(_)));
 }
 
 // --------------------------------------------------------------------------------------------- 5.2, 5.3: the root

@@ -280,7 +280,7 @@ fn is_usual(error: &Error) {
     is_inert(error);
     match error {
         Error::Mirrors(all) => all.iter().for_each(is_usual),
-        Error::Refused(_) | Error::Fetch { .. } | Error::NoTarget(_) | Error::Path(_) => {}
+        Error::Refused(_) | Error::Fetch { .. } | Error::NoTarget(_) | Error::NotHere { .. } | Error::Path(_) => {}
         other => panic!("{other:?}"),
     }
 }
