@@ -125,13 +125,21 @@ impl Client {
         file.rewind().map_err(fault)?;
         let (mut check, mut have) = hash(&mut file, target).map_err(fault)?;
         if have < target.length || target.length == 0 {
-            let mut body = source.open(asked, have, target.length - have).map_err(away)?;
-            if body.from != have {
-                // The server sends the whole again.
-                body = source.open(asked, 0, target.length).map_err(away)?;
-                part.clear()?;
-                (check, have) = (target.hashes.begin(), 0);
-            }
+            let body = match source.open(asked, have, target.length - have) {
+                Ok(body) if body.from == have => Some(body),
+                // The server sends the whole again, or none of the rest (416).
+                Ok(_) => None,
+                Err(FetchError::Status(416)) if have > 0 => None,
+                Err(why) => return Err(away(why)),
+            };
+            let mut body = match body {
+                Some(body) => body,
+                None => {
+                    part.clear()?;
+                    (check, have) = (target.hashes.begin(), 0);
+                    source.open(asked, 0, target.length).map_err(away)?
+                }
+            };
             let pace = Pace::new(&self.limits);
             let start = have;
             let mut buffer = vec![0; 64 << 10];

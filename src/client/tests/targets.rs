@@ -248,6 +248,17 @@ fn a_broken_download_goes_on_where_it_stopped() {
 }
 
 #[test]
+fn a_server_that_gives_no_part_is_asked_for_the_whole() {
+    let content = vec![7; 100_000];
+    let (repository, case) = with_file("big", &content);
+    let name = format!("targets/{}.big", Digest::of(&content));
+    repository.server.fault(&name, Fault::Half);
+    case.download(&repository, "big").unwrap_err();
+    repository.server.fault(&name, Fault::WholeOnly);
+    assert_eq!(case.download(&repository, "big").unwrap(), content);
+}
+
+#[test]
 fn a_part_that_was_spoiled_is_fetched_anew() {
     let content = vec![7; 100_000];
     let (repository, case) = with_file("big", &content);

@@ -315,6 +315,8 @@ pub enum Fault {
     Drip,
     /// It breaks off in the middle, once.
     Half,
+    /// It gives no part of it, and the whole only.
+    WholeOnly,
 }
 
 #[derive(Default)]
@@ -415,6 +417,9 @@ fn serve(stream: TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
             (state.files.get(&path).cloned(), fault)
         };
         match (fault, found) {
+            (Some(Fault::WholeOnly), Some(_)) if from > 0 => {
+                write!(out, "HTTP/1.1 416 No\r\nContent-Length: 0\r\n\r\n")?;
+            }
             (Some(Fault::Status(status)), _) => {
                 write!(out, "HTTP/1.1 {status} No\r\nContent-Length: 0\r\n\r\n")?;
             }
