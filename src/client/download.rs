@@ -194,26 +194,47 @@ fn hash(file: &mut impl Read, target: &Target) -> io::Result<(HashCheck, u64)> {
     }
 }
 
+/// Whether the file at `path` is this one, and no other that took its place.
+fn is_at(file: &File, path: &Path) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        let id = |here: std::fs::Metadata| (here.dev(), here.ino());
+        file.metadata().map(id).ok() == std::fs::metadata(path).map(id).ok()
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = file;
+        path.exists()
+    }
+}
+
 /// The part of a target that is here, held by this process.
 struct Part {
     path: PathBuf,
     file: File,
-    /// Whether it is left for the next time; one of two processes at work on the same target keeps none.
+    /// Whether it is left for the next time; of several at work on the same target one keeps it.
     kept: bool,
 }
 
 impl Part {
+    /// The file at `path`; while others hold that one, the first free one beside it.
     fn open(path: PathBuf) -> Result<Self, Error> {
-        let open = |path: &Path| File::options().read(true).write(true).create(true).truncate(false).open(path);
-        let file = open(&path).map_err(|error| Error::store(&path, error))?;
-        if file.try_lock().is_ok() && path.exists() {
-            return Ok(Self { path, file, kept: true });
+        let mut own = path.clone();
+        for number in 1_u32.. {
+            let file = File::options().read(true).write(true).create(true).truncate(false).open(&own);
+            let file = file.map_err(|error| Error::store(&own, error))?;
+            // Whoever held it before may have put it in its place meanwhile: then it is a target, and no part any more.
+            if file.try_lock().is_ok() && is_at(&file, &own) {
+                let part = Self { kept: own == path, path: own, file };
+                if !part.kept {
+                    part.clear()?;
+                }
+                return Ok(part);
+            }
+            own = path.with_extension(number.to_string());
         }
-        let own = path.with_extension(std::process::id().to_string());
-        let file = File::create_new(&own).or_else(|_| open(&own)).map_err(|error| Error::store(&own, error))?;
-        let part = Self { path: own, file, kept: false };
-        part.clear()?;
-        Ok(part)
+        Err(Error::Busy(path))
     }
 
     fn length(&self) -> Result<u64, Error> {
@@ -241,5 +262,38 @@ impl Part {
         std::fs::create_dir_all(folder).map_err(fault)?;
         std::fs::rename(&self.path, path).map_err(fault)?;
         sync(folder)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_at_work_on_one_target_has_a_part_of_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("part");
+        std::fs::write(&path, b"left from before").unwrap();
+        let parts: Vec<Part> = (0..4).map(|_| Part::open(path.clone()).unwrap()).collect();
+        let places: std::collections::BTreeSet<&PathBuf> = parts.iter().map(|part| &part.path).collect();
+        assert_eq!(places.len(), 4);
+        let kept: Vec<bool> = parts.iter().map(|part| part.kept).collect();
+        assert_eq!(kept, [true, false, false, false]);
+        assert_eq!(parts[0].length().unwrap(), 16);
+    }
+
+    /// A part that was put in its place while its name was taken by the next one is a target: nobody writes into it.
+    #[test]
+    #[cfg(unix)]
+    fn a_part_that_was_put_in_its_place_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, placed) = (folder.path().join("part"), folder.path().join("target"));
+        std::fs::write(&path, b"whole").unwrap();
+        let file = File::options().read(true).write(true).open(&path).unwrap();
+        assert!(is_at(&file, &path));
+        std::fs::rename(&path, &placed).unwrap();
+        assert!(!is_at(&file, &path));
+        std::fs::write(&path, b"another's").unwrap();
+        assert!(!is_at(&file, &path) && is_at(&file, &placed));
     }
 }
