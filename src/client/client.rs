@@ -126,12 +126,12 @@ impl Client {
         }
     }
 
-    /// Uses what is here, and asks nobody. It has to be whole, and not expired.
+    /// Uses what is here, asks nobody and writes nothing. It has to be whole, and not expired.
     ///
     /// # Errors
     /// What is refused in it.
     pub fn offline(&self, now: Timestamp) -> Result<Session<'_>, Error> {
-        let store = Store::open(&self.dir, self.limits.wait)?;
+        let store = Store::open_to_read(&self.dir, self.limits.wait)?;
         let root = self.local_root(&store)?.at(now)?;
         let get = |name: &str, most| {
             let missing = || Error::NotHere { dir: self.dir.clone(), file: name.to_owned() };

@@ -1,7 +1,8 @@
 //! The local state: a folder of metadata as it was received, under plain names.
 //!
 //! Rules:
-//! 1. One process at a time, by a lock that the system drops when the process ends, however it ends.
+//! 1. One process at a time, or several that only read, by a lock that the system drops when the process ends, however it
+//!    ends.
 //! 2. A file appears whole or not at all: written beside, made durable, renamed. The folder itself is made durable once, by
 //!    [`Store::settle`]: names that a crash loses lead back to an older state, never to a mixture that is not verified.
 //! 3. Only files that end in `.json` are metadata; everything of our own begins with a dot.
@@ -22,14 +23,17 @@ const MARK: &str = ".rotated";
 #[derive(Debug)]
 pub struct Store {
     dir: PathBuf,
-    lock: File,
+    /// Nothing where there is no lock to be had, and nothing to be written.
+    lock: Option<File>,
     dirty: bool,
 }
 
 impl Drop for Store {
     fn drop(&mut self) {
-        // A child that is being started elsewhere in this process may hold a copy of the open file. Closing does the same.
-        let _ = self.lock.unlock();
+        if let Some(lock) = &self.lock {
+            // A child that is being started elsewhere in this process may hold a copy of the open file. Closing does the same.
+            let _ = lock.unlock();
+        }
     }
 }
 
@@ -43,16 +47,21 @@ impl Store {
         let path = dir.join(LOCK);
         let lock = File::options().read(true).write(true).create(true).truncate(false).open(&path);
         let lock = lock.map_err(|error| Error::store(&path, error))?;
-        let start = Instant::now();
-        loop {
-            match lock.try_lock() {
-                Ok(()) => break,
-                Err(TryLockError::WouldBlock) if start.elapsed() < wait => {
-                    std::thread::sleep(Duration::from_millis(20));
-                }
-                Err(TryLockError::WouldBlock) => return Err(Error::Busy(dir.to_owned())),
-                Err(TryLockError::Error(error)) => return Err(Error::store(&path, error)),
-            }
+        take(|| lock.try_lock(), dir, wait)?;
+        Ok(Self { dir: dir.to_owned(), lock: Some(lock), dirty: false })
+    }
+
+    /// Takes the folder `dir` for reading alone, and leaves no trace in it: it may be on a medium that cannot be written.
+    /// Where there is a lock, it is waited for, together with others that only read.
+    ///
+    /// # Errors
+    /// [`Error::Busy`], [`Error::Store`].
+    pub fn open_to_read(dir: &Path, wait: Duration) -> Result<Self, Error> {
+        // Without a lock that can be read there is none to wait for. Each file is whole by itself, and files that do not fit
+        // together are refused.
+        let lock = File::open(dir.join(LOCK)).ok();
+        if let Some(lock) = &lock {
+            take(|| lock.try_lock_shared(), dir, wait)?;
         }
         Ok(Self { dir: dir.to_owned(), lock, dirty: false })
     }
@@ -168,6 +177,19 @@ impl Store {
     }
 }
 
+/// Tries until it holds the lock of the folder, or `wait` is over.
+fn take(attempt: impl Fn() -> Result<(), TryLockError>, dir: &Path, wait: Duration) -> Result<(), Error> {
+    let start = Instant::now();
+    loop {
+        match attempt() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) if start.elapsed() < wait => std::thread::sleep(Duration::from_millis(20)),
+            Err(TryLockError::WouldBlock) => return Err(Error::Busy(dir.to_owned())),
+            Err(TryLockError::Error(error)) => return Err(Error::store(&dir.join(LOCK), error)),
+        }
+    }
+}
+
 /// Makes the names in a folder durable.
 pub(crate) fn sync(dir: &Path) -> Result<(), Error> {
     // Where folders cannot be opened, their names are durable by themselves.
@@ -190,7 +212,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let held = store(dir.path());
         assert!(matches!(Store::open(dir.path(), Duration::from_millis(30)), Err(Error::Busy(_))));
+        let read = || Store::open_to_read(dir.path(), Duration::ZERO);
+        assert!(matches!(read(), Err(Error::Busy(_))));
         drop(held);
+        let readers = (read().unwrap(), read().unwrap());
+        assert!(matches!(Store::open(dir.path(), Duration::ZERO), Err(Error::Busy(_))));
+        drop(readers);
         store(dir.path());
     }
 

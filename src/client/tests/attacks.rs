@@ -5,8 +5,8 @@ mod simulator;
 
 use simulator::{Fault, Repository, keys, now, start, targets, to};
 use std::time::{Duration, Instant};
-use trustroot_client::Error;
 use trustroot_client::source::FetchError;
+use trustroot_client::{Client, Error};
 use trustroot_core::check::Check;
 
 // ------------------------------------------------------------------------------------------------- the plain way, first
@@ -106,6 +106,23 @@ fn offline_uses_what_is_here_and_asks_nobody() {
     assert!(repository.server.asked().is_empty());
     let late = client.offline(now().plus_days(11)).unwrap_err();
     assert!(matches!(late, Error::Refused(refusal) if refusal.check() == Check::Expired));
+}
+
+/// A copy may lie on a medium that nobody can write to.
+#[test]
+fn offline_leaves_no_trace() {
+    let (repository, case) = start();
+    case.refresh(&repository).unwrap();
+    let copy = tempfile::tempdir().unwrap();
+    for name in case.names() {
+        std::fs::copy(case.folder.path().join("metadata").join(&name), copy.path().join(&name)).unwrap();
+    }
+    let client = Client::new(copy.path(), case.limits.clone());
+    assert_eq!(simulator::versions(&client.offline(now()).unwrap()), [1, 1, 1, 1]);
+    assert_eq!(std::fs::read_dir(copy.path()).unwrap().count(), 4);
+    let nowhere = copy.path().join("nowhere");
+    let client = Client::new(&nowhere, case.limits.clone());
+    assert!(matches!(client.offline(now()), Err(Error::NoRoot(_))) && !nowhere.exists());
 }
 
 /// That something was never fetched says nothing of the repository.
