@@ -6,6 +6,7 @@ use simulator::{Case, Delegation, Fault, Repository, Targets, now, start, target
 use trustroot_client::{Client, Error};
 use trustroot_core::check::Check;
 use trustroot_core::digest::Digest;
+use trustroot_core::search::MAX_ROLES;
 
 // ------------------------------------------------------------------------------------------------- 5.6.7: delegations
 
@@ -99,6 +100,21 @@ fn a_circle_of_delegations_ends() {
         ],
         &["A", "B", "C", "D"],
     );
+}
+
+/// Who signs a role cannot have a client look at others without end.
+#[test]
+fn a_search_ends_after_so_many_roles() {
+    let (mut repository, case) = start();
+    for number in 0..=MAX_ROLES {
+        let name = format!("{number}");
+        repository.top().to.push(to(&name, 30, &["*"]));
+        repository.targets.insert(name, targets(30));
+    }
+    repository.publish();
+    let ended = case.find(&repository, "nowhere");
+    assert!(matches!(ended, Err(Error::Refused(refusal)) if refusal.check() == Check::MetaMissing));
+    assert_eq!(repository.server.asked()[4..].len(), MAX_ROLES);
 }
 
 #[test]
