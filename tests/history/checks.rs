@@ -4,7 +4,7 @@
 use super::stage::{
     SET, Stage, day, evidence, files, holders, key, plan, role, root, serial, signed, snapshot, targets, timestamp,
 };
-use super::{found, judged, one, past, report};
+use super::{found, judged, names, one, past, report};
 use trustroot::ledger::Reading;
 use trustroot::token::certificate::{Claims, DEVICE_NAME, Issuer};
 use trustroot_core::attestation::anchor::certificate_to_pem;
@@ -87,6 +87,33 @@ fn root_gap() {
         stage.commit(version as i64);
     }
     assert_eq!(super::found(&report(&mut stage, 15)), []);
+}
+
+#[test]
+fn root_version() {
+    // Whoever asks for root 3 gets root 2, and refuses it; and what lies under another number is not root 2.
+    let draft = Metadata::<Root>::parse("root", &root(2, "another")).unwrap().payload().clone();
+    for other in [root(2, ""), signed(&draft, &[key(1)])] {
+        let mut stage = Stage::clean();
+        stage.write(&format!("{SET}/3.root.json"), &other);
+        let commit = stage.commit(11);
+        let report = report(&mut stage, 15);
+        assert_eq!(found(&report), one(REFUSED, Check::RootVersion, "3.root.json"));
+        assert!(names(&report, Check::RootVersion, &commit));
+    }
+}
+
+#[test]
+fn a_root_that_nobody_signed_has_no_rival() {
+    // The published root was changed, so that no quorum signed it: the one before it is not its rival.
+    let mut stage = Stage::clean();
+    let draft = Metadata::<Root>::parse("root", &root(2, "another")).unwrap().payload().clone();
+    stage.write(&format!("{SET}/2.root.json"), &signed(&draft, &[key(1)]));
+    stage.commit(11);
+    let found = found(&report(&mut stage, 15));
+    let levels = |check| found.iter().filter(|one| one.1 == check).map(|one| one.0).collect::<Vec<_>>();
+    assert_eq!(levels(Check::RootRival), [WARNING], "{found:?}");
+    assert!(levels(Check::RootQuorum).contains(&REFUSED), "{found:?}");
 }
 
 #[test]

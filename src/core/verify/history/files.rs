@@ -238,16 +238,37 @@ impl<'a> Files<'a> {
         }
         let mut found = BTreeMap::new();
         for (name, blob) in folder.roots() {
-            let Some(read) = self.read(name, blob) else { continue };
-            // A numbered file is what clients ask for.
-            if is_numbered(name) || !found.contains_key(&read.version) {
-                found.insert(read.version, blob);
+            let Some(version) = self.read(name, blob).map(|read| read.version) else { continue };
+            match version_in(name) {
+                // A numbered file is what clients ask for.
+                Some(number) if number == version => drop(found.insert(version, blob)),
+                // Whoever asks for this number refuses it, and it stands in for no other.
+                Some(_) => {}
+                None => drop(found.entry(version).or_insert(blob)),
             }
         }
         let found: Roots = Arc::new(found.into_iter().rev().collect());
         self.roots.insert(path, (since, Arc::clone(&found)));
         found
     }
+
+    /// The numbered roots of the folder that hold another version than their number.
+    pub(super) fn misnumbered(&mut self, folder: &Folder<'a>) -> Vec<Misnumbered> {
+        let one = |(name, blob)| {
+            let (number, version) = (version_in(name)?, self.read(name, blob)?.version);
+            (number != version).then(|| Misnumbered { name: name.to_string(), blob, number, version })
+        };
+        folder.roots().filter_map(one).collect()
+    }
+}
+
+/// A numbered root that holds another version than its number.
+#[derive(Clone, Debug)]
+pub(super) struct Misnumbered {
+    pub(super) name: String,
+    pub(super) blob: usize,
+    pub(super) number: u64,
+    pub(super) version: u64,
 }
 
 /// The content of the first of these files that is in a folder, and what to say if there is none.

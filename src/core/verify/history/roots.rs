@@ -9,7 +9,7 @@
 //! 3. Whatever else calls itself a root of these versions is a draft, or belongs to another trust root.
 
 use super::Ask;
-use super::files::{Files, Roots, is_named_like_a_root, is_staged};
+use super::files::{Files, Misnumbered, Roots, is_named_like_a_root, is_staged};
 use super::past::{Past, State, Stray};
 use super::report::{Rival, Seen};
 use super::sightings::{Sighting, Sightings};
@@ -37,6 +37,8 @@ pub(super) struct Chain {
     pub(super) roots: BTreeMap<u64, (usize, Arc<Metadata<Root>>)>,
     /// The roots, each judged.
     pub(super) report: RootsReport,
+    /// Numbered roots of the folder that hold another version.
+    pub(super) misnumbered: Vec<Misnumbered>,
     /// The payloads of the chain and of its rivals, by version.
     pub(super) valid: BTreeMap<u64, BTreeSet<Digest>>,
     /// The rivals, by version.
@@ -61,7 +63,7 @@ pub(super) fn find<'a>(files: &mut Files<'a>, sightings: &Sightings<'a>, ask: &A
         // The newest commit has none any more: the last that had.
         past.line(|_, _, state| found = chosen(files, state).or(found.take()));
     }
-    let (folder, versions) = found?;
+    let (folder, versions, misnumbered) = found?;
     let mut roots: BTreeMap<u64, (usize, Arc<Metadata<Root>>)> = BTreeMap::new();
     for (version, blob) in versions.iter() {
         roots.extend(files.root(*blob).map(|root| (*version, (*blob, root))));
@@ -73,12 +75,13 @@ pub(super) fn find<'a>(files: &mut Files<'a>, sightings: &Sightings<'a>, ask: &A
     });
     let report = verify_roots(&named.collect(), ask.strict, files.verifier);
     let valid = roots.iter().map(|(v, (_, root))| (*v, BTreeSet::from([root.payload().digest()]))).collect();
-    Some(Chain { folder, roots, report, valid, rivals: Vec::new(), drafts: 0, others: BTreeSet::new() })
+    let (rivals, others) = (Vec::new(), BTreeSet::new());
+    Some(Chain { folder, roots, report, misnumbered, valid, rivals, drafts: 0, others })
 }
 
 /// Rule 1: the folder of a commit that is served, and its roots: with a timestamp before without, then by the newest root,
 /// then by how many roots there are, then the one nearest to the top.
-fn chosen<'a>(files: &mut Files<'a>, state: &State<'a>) -> Option<(String, Roots)> {
+fn chosen<'a>(files: &mut Files<'a>, state: &State<'a>) -> Option<(String, Roots, Vec<Misnumbered>)> {
     let mut best = None;
     for (path, folder) in state.folders().filter(|(path, _)| !is_staged(path)) {
         let roots = files.roots_in(path, folder);
@@ -86,10 +89,11 @@ fn chosen<'a>(files: &mut Files<'a>, state: &State<'a>) -> Option<(String, Roots
         let depth = core::cmp::Reverse(path.split('/').count());
         let rank = (folder.is_served(), *newest, roots.len(), depth, core::cmp::Reverse(path));
         if best.as_ref().is_none_or(|(known, _)| *known < rank) {
-            best = Some((rank, (path.to_string(), roots)));
+            best = Some((rank, (path, folder, roots)));
         }
     }
-    best.map(|(_, chosen)| chosen)
+    let (_, (path, folder, roots)) = best?;
+    Some((path.to_string(), roots, files.misnumbered(folder)))
 }
 
 /// Adds the roots before the first, as far as the main line knows them.
@@ -111,10 +115,31 @@ fn earlier(files: &mut Files<'_>, sightings: &Sightings<'_>, roots: &mut BTreeMa
     }
 }
 
+impl Chain {
+    /// Whether clients take the root of this version, as far as its signatures go.
+    fn is_signed(&self, version: u64) -> bool {
+        let unsigned = |finding: &Finding| {
+            finding.level == Level::Refused && matches!(finding.check, Check::RootQuorum | Check::RootQuorumOld)
+        };
+        let report = self.report.roots.iter().find(|report| report.number == version);
+        report.is_some_and(|report| !report.findings.iter().any(unsigned))
+    }
+}
+
 /// Tells what is to be said of each root of the chain.
 pub(super) fn tell(chain: &Chain, sightings: &Sightings<'_>, past: &Past, tell: &mut Tell) {
     for finding in &chain.report.findings {
         tell.found(Finding { subject: shown(&chain.folder), ..finding.clone() }, Vec::new());
+    }
+    for one in &chain.misnumbered {
+        let what = format!("version {} inside a file numbered {}", one.version, one.number);
+        let finding = Finding::new(Level::Refused, Check::RootVersion, escape(&one.name), what).hint(
+            "clients that ask for this number refuse what they get: take the file away, or put the right root there",
+        );
+        let here = |seen: &&Sighting<'_>| {
+            seen.on_line.is_some() && (seen.folder, seen.name, seen.blob) == (&chain.folder, &one.name, one.blob)
+        };
+        tell.found(finding, sightings.iter().find(here).map(|seen| seen.seen(past)).into_iter().collect());
     }
     for report in &chain.report.roots {
         let Some((blob, _)) = chain.roots.get(&report.number) else { continue };
@@ -214,7 +239,7 @@ pub(super) fn rivals(files: &mut Files<'_>, chain: &mut Chain, sightings: &Sight
         } else {
             ""
         };
-        let finding = if let Some((blob, root)) = known {
+        let finding = if let Some((blob, root)) = known.filter(|_| chain.is_signed(*version)) {
             seen.extend(sightings.best(*blob).map(|one| one.seen(past)));
             let what = format!(
                 "two different roots of version {version} are validly signed: {payload} (by {own} of its keys{together}), \
