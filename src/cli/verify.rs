@@ -94,6 +94,9 @@ impl At {
 
 /// Runs the verb.
 pub(super) fn run(here: &Path, args: &Args) -> Result<(), Failure> {
+    for path in args.path.iter().chain(&args.roots) {
+        a_folder(&here.join(path))?;
+    }
     let path = args.path.as_ref().map_or_else(|| here.to_owned(), |path| here.join(path));
     let now = match args.at {
         None => clock::now(),
@@ -113,8 +116,9 @@ pub(super) fn run(here: &Path, args: &Args) -> Result<(), Failure> {
         return history::run(here, &chosen, &asked, args);
     }
     if args.html.is_some() {
-        let failure = Failure::new(Kind::Usage, "this is a trust root of our own layout, and --html is for histories");
-        return Err(failure.hint("its record has pages of its own; or ask for the history with --history"));
+        let what = "--html is for histories, and this is a trust root of our own layout, or no git repository";
+        return Err(Failure::new(Kind::Usage, what)
+            .hint("a record has pages of its own; in a git repository ask for the history with --history"));
     }
     let (place, report) = trust_root(&path, &asked)?;
     if args.json {
@@ -123,6 +127,18 @@ pub(super) fn run(here: &Path, args: &Args) -> Result<(), Failure> {
         print(&as_text(&place, now, &report))?;
     }
     if report.accepted() { Ok(()) } else { Err(refused("this trust root does not verify")) }
+}
+
+/// A path that was mistyped is no damaged repository.
+fn a_folder(path: &Path) -> Result<(), Failure> {
+    let shown = escape(&path.display().to_string());
+    let what = match std::fs::metadata(path) {
+        Ok(found) if found.is_dir() => return Ok(()),
+        Ok(_) => format!("{shown} is no folder"),
+        Err(error) => format!("{shown}: {error}"),
+    };
+    Err(Failure::new(Kind::Surroundings, what)
+        .hint("give the folder of a repository or, after --roots, of numbered roots"))
 }
 
 fn refused(message: &str) -> Failure {

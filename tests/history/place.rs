@@ -82,7 +82,16 @@ fn a_folder_that_is_no_repository() {
     assert!(text.contains("there is no git repository") && text.contains("hint: "), "{text}");
     let (code, text) = said(folder.path(), &["no-such-folder"]);
     assert_eq!(code, 3, "{text}");
-    assert!(text.contains("no-such-folder") && text.contains("hint: "), "{text}");
+    assert!(text.contains("no-such-folder") && text.contains("hint: give the folder"), "{text}");
+    std::fs::write(folder.path().join("file"), "no folder").unwrap();
+    for more in [&["file"][..], &["--roots", "file"], &["--roots", "no-such-folder"]] {
+        let (code, text) = said(folder.path(), more);
+        assert_eq!(code, 3, "{text}");
+        assert!(text.contains("hint: give the folder") && !text.contains("committed"), "{text}");
+    }
+    let (code, text) = said(folder.path(), &["--html", "page.html"]);
+    assert_eq!(code, 2, "{text}");
+    assert!(text.contains("or no git repository"), "{text}");
 }
 
 #[test]
