@@ -102,9 +102,15 @@ fn init(
         let failure = Failure::new(Kind::Usage, "a root from the network is anybody's until its fingerprint is known");
         return Err(failure.hint("give --fingerprint with the digits or words that the project said elsewhere"));
     }
-    let bytes = bootstrap::fetch(&address, limits)?;
-    if let Some(said) = fingerprint {
-        bootstrap::is_said(&bytes, &bootstrap::spoken(said)?, client.verifier())?;
+    let said = fingerprint.map(bootstrap::spoken).transpose()?;
+    let bytes = bootstrap::fetch(&address, limits).map_err(|error| match error {
+        Error::Fetch { .. } => {
+            Failure::new(Kind::Refused, error.to_string()).hint("check the path or address of the root")
+        }
+        error => error.into(),
+    })?;
+    if let Some(said) = said {
+        bootstrap::is_said(&bytes, &said, client.verifier())?;
     }
     for place in also {
         bootstrap::is_also_at(&bytes, &located(here, place), limits)?;

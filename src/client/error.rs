@@ -43,7 +43,7 @@ pub enum Error {
         file: String,
     },
     /// There is another root here already.
-    #[error("{} is initialised with another root", escape(&.0.display().to_string()))]
+    #[error("{} holds another root already, of another trust root or newer than this one", escape(&.0.display().to_string()))]
     OtherRoot(PathBuf),
     /// Another process holds the local state.
     #[error("another process has been at work in {} for too long", escape(&.0.display().to_string()))]
@@ -92,7 +92,7 @@ impl Error {
             Self::NoRoot(_) => "initialise it first, with the root that you have from a place you trust",
             Self::NotHere { .. } => "do the same once while the repository can be reached",
             Self::OtherRoot(_) => {
-                "give another metadata folder, or remove this one if the trust root it follows is no longer wanted"
+                "to go on from the root that is there, refresh; to follow another trust root, give another metadata folder"
             }
             Self::Busy(_) => "wait for it, or end it; the lock goes away with the process",
             Self::NoTarget(_) => "check the spelling; names are case-sensitive and contain their folders",

@@ -78,7 +78,11 @@ fn the_first_root_is_a_file_or_is_known_by_its_fingerprint_and_is_the_same_every
     assert!(!yes && told.contains(&hex) && told.contains(&wrong), "both digests are shown: {told}");
     for bad in [misspelt.as_str(), &hex[1..], "", "abandon"] {
         assert!(!begins(here, &[&url, "--fingerprint", bad]).0, "{bad}");
+        let (_, told) = begins(here, &["http://127.0.0.1:1/1.root.json", "--fingerprint", bad]);
+        assert!(told.contains("neither 64 hexadecimal digits"), "nobody is asked before it is understood: {told}");
     }
+    let (yes, told) = begins(here, &["no/1.root.json"]);
+    assert!(!yes && told.contains("check the path") && !told.contains("mirror"), "{told}");
 
     let same = ["ours/root/1.root.json", "--also", &url, "--also", "ours/root/1.root.json"];
     assert!(begins(here, &same).0, "every place has the same root");
