@@ -11,6 +11,7 @@ use std::path::Path;
 
 use qrcodegen::{QrCode, QrCodeEcc};
 use trustroot_core::digest::Digest;
+use trustroot_core::proposal::REHEARSAL;
 use trustroot_core::signature::Portable;
 use trustroot_core::text::escape;
 use trustroot_core::tree::{Entry, Tree};
@@ -37,6 +38,7 @@ const PLACE: &str = "https://tuf.example.org";
 /// # Errors
 /// A root that is missing, no plain file, or does not follow; a folder that is not empty, or cannot be written.
 pub(super) fn write(tree: &Tree, dir: &Path, url: Option<&str>) -> Result<String, Failure> {
+    let placeless = url.is_none();
     let url = url.unwrap_or(PLACE).trim_end_matches('/');
     let usable = url.starts_with("https://") || url.starts_with("http://");
     if !usable || url.contains(|c: char| c.is_whitespace() || c.is_control() || "\"'\\`$".contains(c)) {
@@ -44,7 +46,9 @@ pub(super) fn write(tree: &Tree, dir: &Path, url: Option<&str>) -> Result<String
         return Err(failure.hint("give the https:// address under which root/ is published"));
     }
     let roots = roots(tree)?;
-    let digest = TrustedRoot::pinned(&roots[0], &Portable).map_err(refused)?.metadata().payload().digest();
+    let first = TrustedRoot::pinned(&roots[0], &Portable).map_err(refused)?;
+    let digest = first.metadata().payload().digest();
+    let rehearsal = first.metadata().signed().get(REHEARSAL).is_some();
     let mut files: BTreeMap<String, Vec<u8>> = BTreeMap::new();
     files.insert("1.root.json".to_owned(), roots[0].clone());
     for (root, version) in roots.iter().zip(1..) {
@@ -55,13 +59,18 @@ pub(super) fn write(tree: &Tree, dir: &Path, url: Option<&str>) -> Result<String
     // 71 characters; the largest code has room for more than two thousand.
     let code = code.map_err(|error| Failure::new(Kind::Bug, format!("the digest does not fit: {error}")))?;
     files.insert("digest.svg".to_owned(), svg(&code).into_bytes());
-    files.insert("README.md".to_owned(), readme(&digest, roots.len(), url, &code).into_bytes());
+    files.insert("README.md".to_owned(), readme(&digest, roots.len(), url, &code, rehearsal).into_bytes());
     for (name, text) in SNIPPETS {
         files.insert(format!("clients/{name}"), text.replace(PLACE, url).into_bytes());
     }
     save(dir, &files)?;
+    let placeless = if placeless {
+        format!("note: no --url was given, so the snippets ask {PLACE}, where nothing is: give it, or edit them\n")
+    } else {
+        String::new()
+    };
     Ok(format!(
-        "wrote {} files into {}: the first root, the chain from 1 to {}, its digest, and {} clients\n{}",
+        "wrote {} files into {}: the first root, the chain from 1 to {}, its digest, and {} clients\n{placeless}{}",
         files.len(),
         escape(&dir.display().to_string()),
         roots.len(),
@@ -141,8 +150,9 @@ fn blocks(code: &QrCode) -> String {
     out
 }
 
-fn readme(digest: &Digest, newest: usize, url: &str, code: &QrCode) -> String {
+fn readme(digest: &Digest, newest: usize, url: &str, code: &QrCode, rehearsal: bool) -> String {
     let said = said(digest);
+    let rehearsal = if rehearsal { "--rehearsal " } else { "" };
     let blocks = blocks(code);
     format!(
         "# Begin here to follow this trust root\n\
@@ -167,7 +177,7 @@ fn readme(digest: &Digest, newest: usize, url: &str, code: &QrCode) -> String {
          `chain/` proves offline that root 1 leads to root {newest}, which is the newest one here:\n\
          \n\
          ```\n\
-         trustroot verify --roots chain --anchor {digest}\n\
+         trustroot verify {rehearsal}--roots chain --anchor {digest}\n\
          ```\n\
          \n\
          An old `1.root.json` is no fault: every root after it is signed by the keys of the one before. Build it into the\n\

@@ -61,12 +61,20 @@ fn a_kit_holds_what_a_client_needs() {
     }
 
     // What the kit's own page says is done.
-    succeeds(&kit, &["verify", "--rehearsal", "--roots", "chain", "--anchor", &digest.to_string()]);
+    let verify = format!("verify --rehearsal --roots chain --anchor {digest}");
+    assert!(read("README.md").contains(&format!("trustroot {verify}\n")), "a rehearsal is verified as one");
+    succeeds(&kit, &verify.split(' ').collect::<Vec<_>>());
     let page = succeeds(
         room,
         &["client", "--metadata-dir", "m", "init", "kit/1.root.json", "--fingerprint", &digest.to_string()],
     );
     assert!(page.is_empty());
+    assert!(!told.contains("no --url"));
+    let told = succeeds(room, &["status", "repository", "--bootstrap-kit", "placeless"]);
+    assert!(
+        told.contains("no --url was given") && told.contains("example.org"),
+        "a place that is none is said: {told}"
+    );
     let again = run(room, &["status", "repository", "--bootstrap-kit", "kit"]);
     assert!(!again.status.success(), "nothing is written over");
     for bad in ["ftp://x", "https://x/\"; rm", "here", "https://a b"] {
