@@ -104,6 +104,17 @@ fn root_version() {
 }
 
 #[test]
+fn a_numbered_root_that_nobody_can_read() {
+    // Clients ask for it and stop there, so that it lies beside a chain in order is not enough.
+    for (bytes, check) in [(&b"{"[..], Check::JsonStrict), (&b"{}"[..], Check::MetaForm)] {
+        let mut stage = Stage::clean();
+        stage.write(&format!("{SET}/3.root.json"), bytes);
+        stage.commit(11);
+        assert_eq!(found(&report(&mut stage, 15)), one(REFUSED, check, "3.root.json"));
+    }
+}
+
+#[test]
 fn a_root_that_nobody_signed_has_no_rival() {
     // The published root was changed, so that no quorum signed it: the one before it is not its rival.
     let mut stage = Stage::clean();

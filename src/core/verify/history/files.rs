@@ -252,23 +252,31 @@ impl<'a> Files<'a> {
         found
     }
 
-    /// The numbered roots of the folder that hold another version than their number.
-    pub(super) fn misnumbered(&mut self, folder: &Folder<'a>) -> Vec<Misnumbered> {
+    /// The numbered roots of the folder that cannot be read, or hold another version than their number.
+    pub(super) fn unfit(&mut self, folder: &Folder<'a>) -> Vec<Unfit> {
+        let past = self.past;
         let one = |(name, blob)| {
-            let (number, version) = (version_in(name)?, self.read(name, blob)?.version);
-            (number != version).then(|| Misnumbered { name: name.to_string(), blob, number, version })
+            let number = version_in(name)?;
+            let why = match self.read(name, blob).map(|read| read.version) {
+                None => Metadata::<Root>::parse(name, past.bytes(blob)).err()?,
+                Some(version) if version != number => {
+                    let what = alloc::format!("version {version} inside a file numbered {number}");
+                    Refusal::new(Check::RootVersion, crate::text::escape(name), what)
+                }
+                Some(_) => return None,
+            };
+            Some(Unfit { name: name.to_string(), blob, why })
         };
         folder.roots().filter_map(one).collect()
     }
 }
 
-/// A numbered root that holds another version than its number.
+/// A numbered root that no client takes, whoever signed it.
 #[derive(Clone, Debug)]
-pub(super) struct Misnumbered {
+pub(super) struct Unfit {
     pub(super) name: String,
     pub(super) blob: usize,
-    pub(super) number: u64,
-    pub(super) version: u64,
+    pub(super) why: Refusal,
 }
 
 /// The content of the first of these files that is in a folder, and what to say if there is none.

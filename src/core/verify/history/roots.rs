@@ -9,7 +9,7 @@
 //! 3. Whatever else calls itself a root of these versions is a draft, or belongs to another trust root.
 
 use super::Ask;
-use super::files::{Files, Misnumbered, Roots, is_named_like_a_root, is_staged};
+use super::files::{Files, Roots, Unfit, is_named_like_a_root, is_staged};
 use super::past::{Past, State, Stray};
 use super::report::{Rival, Seen};
 use super::sightings::{Sighting, Sightings};
@@ -37,8 +37,8 @@ pub(super) struct Chain {
     pub(super) roots: BTreeMap<u64, (usize, Arc<Metadata<Root>>)>,
     /// The roots, each judged.
     pub(super) report: RootsReport,
-    /// Numbered roots of the folder that hold another version.
-    pub(super) misnumbered: Vec<Misnumbered>,
+    /// Numbered roots of the folder that no client takes.
+    pub(super) unfit: Vec<Unfit>,
     /// The payloads of the chain and of its rivals, by version.
     pub(super) valid: BTreeMap<u64, BTreeSet<Digest>>,
     /// The rivals, by version.
@@ -63,7 +63,7 @@ pub(super) fn find<'a>(files: &mut Files<'a>, sightings: &Sightings<'a>, ask: &A
         // The newest commit has none any more: the last that had.
         past.line(|_, _, state| found = chosen(files, state).or(found.take()));
     }
-    let (folder, versions, misnumbered) = found?;
+    let (folder, versions, unfit) = found?;
     let mut roots: BTreeMap<u64, (usize, Arc<Metadata<Root>>)> = BTreeMap::new();
     for (version, blob) in versions.iter() {
         roots.extend(files.root(*blob).map(|root| (*version, (*blob, root))));
@@ -76,12 +76,12 @@ pub(super) fn find<'a>(files: &mut Files<'a>, sightings: &Sightings<'a>, ask: &A
     let report = verify_roots(&named.collect(), ask.strict, files.verifier);
     let valid = roots.iter().map(|(v, (_, root))| (*v, BTreeSet::from([root.payload().digest()]))).collect();
     let (rivals, others) = (Vec::new(), BTreeSet::new());
-    Some(Chain { folder, roots, report, misnumbered, valid, rivals, drafts: 0, others })
+    Some(Chain { folder, roots, report, unfit, valid, rivals, drafts: 0, others })
 }
 
 /// Rule 1: the folder of a commit that is served, and its roots: with a timestamp before without, then by the newest root,
 /// then by how many roots there are, then the one nearest to the top.
-fn chosen<'a>(files: &mut Files<'a>, state: &State<'a>) -> Option<(String, Roots, Vec<Misnumbered>)> {
+fn chosen<'a>(files: &mut Files<'a>, state: &State<'a>) -> Option<(String, Roots, Vec<Unfit>)> {
     let mut best = None;
     for (path, folder) in state.folders().filter(|(path, _)| !is_staged(path)) {
         let roots = files.roots_in(path, folder);
@@ -93,7 +93,7 @@ fn chosen<'a>(files: &mut Files<'a>, state: &State<'a>) -> Option<(String, Roots
         }
     }
     let (_, (path, folder, roots)) = best?;
-    Some((path.to_string(), roots, files.misnumbered(folder)))
+    Some((path.to_string(), roots, files.unfit(folder)))
 }
 
 /// Adds the roots before the first, as far as the main line knows them.
@@ -131,9 +131,8 @@ pub(super) fn tell(chain: &Chain, sightings: &Sightings<'_>, past: &Past, tell: 
     for finding in &chain.report.findings {
         tell.found(Finding { subject: shown(&chain.folder), ..finding.clone() }, Vec::new());
     }
-    for one in &chain.misnumbered {
-        let what = format!("version {} inside a file numbered {}", one.version, one.number);
-        let finding = Finding::new(Level::Refused, Check::RootVersion, escape(&one.name), what).hint(
+    for one in &chain.unfit {
+        let finding = Finding::from(one.why.clone()).hint(
             "clients that ask for this number refuse what they get: take the file away, or put the right root there",
         );
         let here = |seen: &&Sighting<'_>| {
