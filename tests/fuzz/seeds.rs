@@ -130,6 +130,8 @@ fn main() {
         seed("http", name, bytes);
     }
     seed("answers", "all-forms", ANSWERS.as_bytes());
+    seed("answers", "unknown", b"\"\\u001b[2J\" = 1\n");
+    seed("answers", "unknown-field", b"[answers.\"open.x\".q]\n\"\\u001b[2J\" = true\n");
     for (name, text) in [("commit", COMMIT), ("tag", TAG)] {
         seed("git_object", name, text.as_bytes());
     }
