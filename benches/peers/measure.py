@@ -3,8 +3,9 @@
     measure.py BUILT VENV NODE_MODULES [--roots N] [--targets N] [--runs N]
 
 BUILT is the folder of the programs built for release: trustroot, and those of this folder. VENV holds python-tuf,
-NODE_MODULES tuf-js, or is `missing`, which is said. Ours stands there twice: as the program that people install, in two
-processes, `client init` and `client refresh`, and as the library in a program of its own, as every peer is. Times are the
+NODE_MODULES tuf-js, or is `missing`, which is said. Ours stands there three times: as the two programs that people install,
+`trustroot client` and `trustroot-client`, each in two processes, `init` and `refresh`; and as the library in a program of its
+own, in one process, as every peer is. Times are the
 least of several runs. Memory is the most that a process held at once, as the system counts it: with the pages of its own
 file that it touched. Nothing is asserted: what is measured is printed, beside what it cannot be faster than.
 """
@@ -47,7 +48,10 @@ class Clients:
 
     def __init__(self, arguments):
         self.built, self.runs = Path(arguments.built).resolve(), arguments.runs
-        self.program = str(self.built / "trustroot")
+        self.programs = {
+            "trustroot client": [str(self.built / "trustroot"), "client"],
+            "trustroot-client": [str(self.built / "trustroot-client")],
+        }
         self.library = [str(self.built / "trustroot_client")]
         self.peers = {name: [str(self.built / f"{name}_client")] for name in ("tough", "sigstore_tuf")}
         python, modules = Path(arguments.venv).absolute() / "bin/python", Path(arguments.node_modules).absolute()
@@ -72,11 +76,12 @@ class Clients:
         """The least seconds that the tool measured itself."""
         return min(float(self.tool(*words)) for _ in range(self.runs))
 
-    def ours(self, verb, first, url, store):
-        """One verb of the program."""
-        command = [self.program, "client", "--metadata-dir", store, "--metadata-url", url]
-        took, held, _ = self.measured([*command, verb, *([first] if verb == "init" else [])])
-        return took, held
+    def ours(self, program, first, url, store):
+        """Both verbs of one of our programs: seconds, seconds of the refresh alone, KiB, and the version that it ended at."""
+        command = [*program, "--metadata-dir", store, "--metadata-url", url]
+        init, held, _ = self.measured([*command, "init", first])
+        refresh, most, _ = self.measured([*command, "refresh"])
+        return init + refresh, refresh, max(held, most), self.tool("version", f"{store}/root.json")
 
     def refresh(self, run, folder, version):
         """The least of each figure that `run` gives for a refresh from the first root, which has to end at `version`."""
@@ -115,19 +120,20 @@ def measure(clients, title, roots, targets):
         line("signature checks alone, on all cores", checks)
         line("transfer alone, over six connections", transfer)
 
-        def program(first, store):
-            init, held = clients.ours("init", first, url, store)
-            refresh, most = clients.ours("refresh", first, url, store)
-            return init + refresh, refresh, max(held, most), clients.tool("version", f"{store}/root.json")
+        def both(program):
+            return lambda first, store: clients.ours(program, first, url, store)
 
         def one(command):
             return lambda first, store: clients.measured([*command, first, url, store])
 
-        whole, refresh, held = clients.refresh(program, folder, roots)
-        line("trustroot, init and refresh", whole, held, 1)
-        line("trustroot, the refresh alone", refresh)
-        took, least = clients.refresh(one(clients.library), folder, roots)
-        line("trustroot-client, the library alone", took, least, took / whole, 1)
+        figures = {name: clients.refresh(both(program), folder, roots) for name, program in clients.programs.items()}
+        # The one that does what a peer does, and nothing else.
+        whole, refresh, least = figures["trustroot-client"]
+        for name, (took, alone, held) in figures.items():
+            line(f"{name}, init and refresh", took, held, took / whole, held / least)
+            line(f"{name}, the refresh alone", alone)
+        took, held = clients.refresh(one(clients.library), folder, roots)
+        line("the library in a program of its own", took, held, took / whole, held / least)
         peers = {}
         for name, command in clients.peers.items():
             try:
@@ -145,8 +151,9 @@ def measure(clients, title, roots, targets):
 def sizes(clients):
     print("\nsize of what is run, stripped of nothing")
     for what, name in (
-        ("trustroot, the whole program", "trustroot"),
-        ("trustroot-client, the library alone", "trustroot_client"),
+        ("trustroot, with all that ceremonies need", "trustroot"),
+        ("trustroot-client", "trustroot-client"),
+        ("the library in a program of its own", "trustroot_client"),
         ("tough", "tough_client"),
         ("sigstore_tuf", "sigstore_tuf_client"),
     ):

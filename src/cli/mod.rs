@@ -67,16 +67,35 @@ enum Verb {
     Man(generate::Man),
 }
 
+/// A TUF client: follow a trust root, and download what it vouches for.
+///
+/// The same as trustroot client, in a program of its own that knows nothing of ceremonies.
+#[derive(Parser)]
+#[command(name = "trustroot-client", version, max_term_width = 100)]
+struct ClientCli {
+    /// Work in this folder instead of the current one.
+    #[arg(short = 'C', value_name = "DIR", global = true)]
+    directory: Option<PathBuf>,
+    #[command(flatten)]
+    args: client::Args,
+}
+
+/// Parses the command line of `trustroot-client`, runs it, prints what went wrong, and gives the exit code: 0 or 1.
+pub fn client_main() -> u8 {
+    match ClientCli::try_parse() {
+        Ok(cli) => ended(client::run(&cli.directory.unwrap_or_else(|| PathBuf::from(".")), &cli.args)),
+        Err(error) => misunderstood(&error).min(1),
+    }
+}
+
 /// Parses the command line, runs the verb, prints what went wrong, and gives the exit code.
 pub fn main() -> u8 {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // Where nothing can be shown there is nobody left to tell.
-            let _ = error.print();
+            let code = misunderstood(&error);
             // Those who drive clients know 0 and 1 only.
             let client = std::env::args_os().nth(1).is_some_and(|verb| verb == "client");
-            let code = u8::try_from(error.exit_code()).unwrap_or(Kind::Usage as u8);
             return if client { code.min(1) } else { code };
         }
     };
@@ -95,6 +114,18 @@ pub fn main() -> u8 {
         Some(Verb::Completions(args)) => generate::completions(&args, &mut Cli::command()),
         Some(Verb::Man(args)) => generate::man(&here, &args, Cli::command()),
     };
+    ended(done)
+}
+
+/// Prints what clap has to say: a mistake, or help.
+fn misunderstood(error: &clap::Error) -> u8 {
+    // Where nothing can be shown there is nobody left to tell.
+    let _ = error.print();
+    u8::try_from(error.exit_code()).unwrap_or(Kind::Usage as u8)
+}
+
+/// The exit code of what was done, after its failure was printed.
+fn ended(done: Result<(), Failure>) -> u8 {
     match done {
         Ok(()) => 0,
         Err(failure) => {

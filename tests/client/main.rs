@@ -1,5 +1,6 @@
 //! The verb `client` as people run it, and the kit that a project gives them.
 
+mod alone;
 mod begin;
 #[cfg(target_os = "linux")]
 mod clock;

@@ -21,6 +21,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("conduct", &["core", "seams"]),
     ("cli", &["core", "seams", "token", "ledger", "ui", "judge", "conduct", "client"]),
     ("main", &["cli", "ui"]),
+    ("client_main", &["cli"]),
     ("lib", &[]),
 ];
 
@@ -52,7 +53,6 @@ const CRATES: &[(&str, &[&str])] = &[
     ("tempfile", &["token", "ledger", "judge", "cli"]),
     ("thiserror", &["seams", "token", "ledger", "ui", "judge", "conduct", "cli"]),
     ("tokio", &["judge"]),
-    ("toml", &["ui", "cli"]),
     ("tough", &["judge"]),
     ("unicode_width", &["ui"]),
     ("url", &["judge"]),
