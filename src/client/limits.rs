@@ -13,6 +13,8 @@ pub struct Limits {
     pub snapshot: u64,
     /// The longest targets metadata, in bytes, where the snapshot does not say how long it is.
     pub targets: u64,
+    /// The most bytes of all delegated roles that one search for a target takes.
+    pub delegated: u64,
     /// How long a connection may take.
     pub connect: Duration,
     /// How long a server may say nothing.
@@ -34,6 +36,7 @@ impl Default for Limits {
             timestamp: 64 << 10,
             snapshot: 16 << 20,
             targets: trustroot_core::json::MAX_BYTES as u64,
+            delegated: trustroot_core::search::MAX_BYTES as u64,
             connect: Duration::from_secs(15),
             silence: Duration::from_secs(30),
             rate: 1024,

@@ -76,7 +76,8 @@ impl<'a> Session<'a> {
         let (root, _, snapshot) = self.trusted.set();
         let consistent = root.body().consistent_snapshot();
         let (client, verifier) = (self.client, self.client.verifier());
-        let mut search = Search::new(&self.trusted, path);
+        let most = usize::try_from(client.limits.delegated).unwrap_or(usize::MAX);
+        let mut search = Search::new(&self.trusted, path).of_at_most(most);
         loop {
             let role = match search.next()? {
                 Next::Found(target, by) => {

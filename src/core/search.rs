@@ -9,7 +9,8 @@
 //!    delegation which led there gives it.
 //! 4. What cannot be had or does not verify ends the search: the caller hands in bytes or gives up; there is no way to go on
 //!    without them.
-//! 5. At most [`MAX_ROLES`] roles are looked at.
+//! 5. At most [`MAX_ROLES`] roles are looked at, of [`MAX_BYTES`] bytes together: each may delegate on, so all may have to
+//!    be kept until the end.
 
 use crate::check::Check;
 use crate::metadata::Refusal;
@@ -24,6 +25,8 @@ use alloc::vec::Vec;
 
 /// The most delegated roles that one search looks at.
 pub const MAX_ROLES: usize = 1024;
+/// The most bytes of all delegated roles that one search looks at: as many as one file may have.
+pub const MAX_BYTES: usize = crate::json::MAX_BYTES;
 
 /// A search for one target.
 #[derive(Debug)]
@@ -33,6 +36,8 @@ pub struct Search {
     visited: BTreeSet<String>,
     /// Roles still to be looked at, each with who delegates to it; the next one last.
     open: Vec<(TrustedTargets, String)>,
+    /// How many bytes of delegated roles may still be looked at.
+    left: usize,
 }
 
 /// What a search needs next.
@@ -49,9 +54,17 @@ pub enum Next<'a> {
 impl Search {
     /// A search for `path` that begins at the top-level targets.
     pub fn new(top: &TrustedTargets, path: &str) -> Self {
-        let mut search = Self { path: path.to_string(), found: None, visited: BTreeSet::new(), open: Vec::new() };
+        let mut search =
+            Self { path: path.to_string(), found: None, visited: BTreeSet::new(), open: Vec::new(), left: MAX_BYTES };
         search.look(top);
         search
+    }
+
+    /// The same search, over at most so many bytes of delegated roles in place of [`MAX_BYTES`].
+    #[must_use]
+    pub fn of_at_most(mut self, bytes: usize) -> Self {
+        self.left = bytes;
+        self
     }
 
     /// What is needed next.
@@ -79,9 +92,15 @@ impl Search {
     ///
     /// # Errors
     /// What [`TrustedTargets::delegated`] refuses; the search can only be given up then, or answered with other bytes.
+    /// `META-MISSING` when all roles together have more bytes than they may.
     pub fn answer(&mut self, bytes: &[u8], verifier: &dyn Verifier) -> Result<(), Refusal> {
         let Some((by, role)) = self.open.last() else { return Ok(()) };
+        let Some(left) = self.left.checked_sub(bytes.len()) else {
+            let what = "not found in as many bytes of delegated roles as one search may take; it ends here";
+            return Err(Refusal::new(Check::MetaMissing, text::escape(&self.path), what));
+        };
         let targets = by.delegated(role, bytes, verifier)?;
+        self.left = left;
         if let Some((_, role)) = self.open.pop() {
             self.visited.insert(role);
         }

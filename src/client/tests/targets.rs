@@ -117,6 +117,24 @@ fn a_search_ends_after_so_many_roles() {
     assert_eq!(repository.server.asked()[4..].len(), MAX_ROLES);
 }
 
+/// Nor has who signs a role it hold many large files at once, however few bytes each may have.
+#[test]
+fn a_search_ends_after_so_many_bytes() {
+    let (mut repository, mut case) = start();
+    for name in ["A", "B"] {
+        repository.top().to.push(to(name, 30, &["*"]));
+        repository.targets.insert(name.into(), targets(30));
+    }
+    repository.targets.get_mut("B").unwrap().files.insert("b".into(), b"b".to_vec());
+    repository.publish();
+    let lengths = ["1.A.json", "1.B.json"].map(|name| repository.server.get(&format!("metadata/{name}")).len() as u64);
+    case.limits.delegated = lengths[0] + lengths[1];
+    assert!(case.find(&repository, "b").is_ok());
+    case.limits.delegated -= 1;
+    let ended = case.find(&repository, "b");
+    assert!(matches!(ended, Err(Error::Refused(refusal)) if refusal.check() == Check::MetaMissing));
+}
+
 #[test]
 fn a_role_is_believed_only_for_paths_that_lead_to_it() {
     let (mut repository, case) =
