@@ -132,10 +132,14 @@ impl Client {
     /// What is refused in it.
     pub fn offline(&self, now: Timestamp) -> Result<Session<'_>, Error> {
         let store = Store::open_to_read(&self.dir, self.limits.wait)?;
-        let root = self.local_root(&store)?.at(now)?;
+        let root = self.local_root(&store)?;
+        // What the keys of a root before signed counts no more, though nobody took it away yet.
+        let gone = store.cut_short(root.metadata().version())? == Some(true);
+        let root = root.at(now)?;
         let get = |name: &str, most| {
             let missing = || Error::NotHere { dir: self.dir.clone(), file: name.to_owned() };
-            store.get(name, most)?.ok_or_else(missing)
+            let found = if gone { None } else { store.get(name, most)? };
+            found.ok_or_else(missing)
         };
         let timestamp = get("timestamp.json", self.limits.timestamp)?;
         let timestamp = root.timestamp(&timestamp, &Floor::none(), self.verifier())?;

@@ -160,13 +160,23 @@ impl Store {
     /// # Errors
     /// [`Error::Store`].
     pub fn recover(&mut self, root: u64) -> Result<(), Error> {
-        let Some(mark) = self.get(MARK, 32)? else { return Ok(()) };
-        let version = std::str::from_utf8(&mark).ok().and_then(|text| text.trim().parse::<u64>().ok());
-        match version {
-            // The root was not replaced any more: its keys are still the ones that signed what is here.
-            Some(version) if root < version => self.remove(MARK),
-            _ => self.forget(),
+        match self.cut_short(root)? {
+            Some(true) => self.forget(),
+            Some(false) => self.remove(MARK),
+            None => Ok(()),
         }
+    }
+
+    /// Whether timestamp and snapshot should have gone already, as a process was ended that put a newer root in place. Nothing
+    /// if none was. `root` is the version of the root that is here: where it was not replaced any more, its keys are still the
+    /// ones that signed what is here.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn cut_short(&self, root: u64) -> Result<Option<bool>, Error> {
+        let Some(mark) = self.get(MARK, 32)? else { return Ok(None) };
+        let version = std::str::from_utf8(&mark).ok().and_then(|text| text.trim().parse::<u64>().ok());
+        Ok(Some(version.is_none_or(|version| version <= root)))
     }
 
     fn forget(&mut self) -> Result<(), Error> {
@@ -241,7 +251,9 @@ mod tests {
             let dir = tempfile::tempdir().unwrap();
             let mut store = store(dir.path());
             store.put("timestamp.json", b"{}").unwrap();
+            assert_eq!(store.cut_short(here).unwrap(), None);
             store.put(MARK, b"3").unwrap();
+            assert_eq!(store.cut_short(here).unwrap(), Some(!kept));
             store.recover(here).unwrap();
             assert_eq!(store.get("timestamp.json", 9).unwrap().is_some(), kept);
             assert!(store.get(MARK, 9).unwrap().is_none());

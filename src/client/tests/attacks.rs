@@ -141,6 +141,12 @@ fn offline_says_what_is_not_here() {
     let client = case.client();
     assert_eq!(missing(client.offline(now()).unwrap().find("a").unwrap_err()), "A.json");
     assert!(matches!(client.offline(now()).unwrap().find("b").unwrap_err(), Error::NoTarget(_)));
+    // Ended while a root was put in place that retires online keys: what they signed is as good as gone.
+    let mark = case.folder.path().join("metadata/.rotated");
+    std::fs::write(&mark, "2").unwrap();
+    assert!(client.offline(now()).is_ok(), "that root was not put in place");
+    std::fs::write(&mark, "1").unwrap();
+    assert_eq!(missing(client.offline(now()).unwrap_err()), "timestamp.json");
 }
 
 // --------------------------------------------------------------------------------------------- 5.2, 5.3: the root
