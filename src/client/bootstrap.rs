@@ -32,6 +32,10 @@ pub fn spoken(text: &str) -> Result<Digest, Error> {
 /// # Errors
 /// [`Error::Address`], [`Error::Fetch`], [`Error::Store`].
 pub fn fetch(address: &str, limits: &Limits) -> Result<Vec<u8>, Error> {
+    // In the name of a file it would be encoded, and no file is called that.
+    if (address.starts_with("https://") || address.starts_with("http://")) && address.contains(['?', '#']) {
+        return Err(Error::Address { text: address.to_owned(), why: "it has a query or a fragment" });
+    }
     let (folder, name) = match address.trim_end_matches('/').rsplit_once('/') {
         Some((folder, name)) if !name.is_empty() => (if folder.is_empty() { "/" } else { folder }, name),
         _ => (".", address),
@@ -82,6 +86,13 @@ mod tests {
         }
         for wrong in ["", "e3b0c442", "flatfoot unicorn treadmil"] {
             assert!(matches!(spoken(wrong), Err(Error::Fingerprint(_))), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_address_with_a_query_is_refused_for_that() {
+        for bad in ["https://h.example/1.root.json?raw=1", "http://h.example/1.root.json#top"] {
+            assert!(matches!(fetch(bad, &Limits::default()), Err(Error::Address { why, .. }) if why.contains("query")));
         }
     }
 
