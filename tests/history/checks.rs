@@ -115,6 +115,15 @@ fn a_numbered_root_that_nobody_can_read() {
 }
 
 #[test]
+fn a_numbered_root_that_is_no_file() {
+    // A server that follows the link gives root 2 for 3; one that does not gives nothing.
+    let mut stage = Stage::clean();
+    stage.link(&format!("{SET}/3.root.json"), "2.root.json");
+    stage.commit(11);
+    assert_eq!(found(&report(&mut stage, 15)), one(REFUSED, Check::MetaMissing, "3.root.json"));
+}
+
+#[test]
 fn a_root_that_nobody_signed_has_no_rival() {
     // The published root was changed, so that no quorum signed it: the one before it is not its rival.
     let mut stage = Stage::clean();

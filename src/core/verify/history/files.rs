@@ -252,7 +252,7 @@ impl<'a> Files<'a> {
         found
     }
 
-    /// The numbered roots of the folder that cannot be read, or hold another version than their number.
+    /// The numbered roots of the folder that are no files, cannot be read, or hold another version than their number.
     pub(super) fn unfit(&mut self, folder: &Folder<'a>) -> Vec<Unfit> {
         let past = self.past;
         let one = |(name, blob)| {
@@ -265,9 +265,15 @@ impl<'a> Files<'a> {
                 }
                 Some(_) => return None,
             };
-            Some(Unfit { name: name.to_string(), blob, why })
+            Some(Unfit { name: name.to_string(), blob: Some(blob), why })
         };
-        folder.roots().filter_map(one).collect()
+        let mut all: Vec<Unfit> = folder.roots().filter_map(one).collect();
+        all.extend(folder.files().filter_map(|(name, held)| {
+            let Held::Odd(what) = held else { return None };
+            let numbered = is_named_like_a_root(name) && version_in(name).is_some();
+            numbered.then(|| Unfit { name: name.to_string(), blob: None, why: no_file(name, what) })
+        }));
+        all
     }
 }
 
@@ -275,7 +281,8 @@ impl<'a> Files<'a> {
 #[derive(Clone, Debug)]
 pub(super) struct Unfit {
     pub(super) name: String,
-    pub(super) blob: usize,
+    /// Its content, if it is a file.
+    pub(super) blob: Option<usize>,
     pub(super) why: Refusal,
 }
 
@@ -284,15 +291,16 @@ pub(super) fn find(folder: &Folder<'_>, names: &[String]) -> Result<(String, usi
     for name in names {
         match folder.get(name) {
             Some(Held::Blob(blob)) => return Ok((name.clone(), blob)),
-            Some(Held::Odd(what)) => {
-                let what = alloc::format!("it is {what}, not a file");
-                return Err(Refusal::new(Check::MetaMissing, crate::text::escape(name), what));
-            }
+            Some(Held::Odd(what)) => return Err(no_file(name, what)),
             None => {}
         }
     }
     let wanted = names.first().cloned().unwrap_or_default();
     Err(Refusal::new(Check::MetaMissing, crate::text::escape(&wanted), "it is missing"))
+}
+
+fn no_file(name: &str, what: &str) -> Refusal {
+    Refusal::new(Check::MetaMissing, crate::text::escape(name), alloc::format!("it is {what}, not a file"))
 }
 
 /// That a quorum of `role`, as `root` has it, signed the file with these bytes.

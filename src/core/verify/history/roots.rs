@@ -136,7 +136,7 @@ pub(super) fn tell(chain: &Chain, sightings: &Sightings<'_>, past: &Past, tell: 
             "clients that ask for this number refuse what they get: take the file away, or put the right root there",
         );
         let here = |seen: &&Sighting<'_>| {
-            seen.on_line.is_some() && (seen.folder, seen.name, seen.blob) == (&chain.folder, &one.name, one.blob)
+            seen.on_line.is_some() && (seen.folder, seen.name, Some(seen.blob)) == (&chain.folder, &one.name, one.blob)
         };
         tell.found(finding, sightings.iter().find(here).map(|seen| seen.seen(past)).into_iter().collect());
     }
