@@ -74,7 +74,7 @@ fn act(here: &Path, args: &Args) -> Result<(), Failure> {
     let limits = Limits::default();
     let progress = Mutex::new(Shown::default());
     let Some(dir) = &args.metadata_dir else {
-        return Err(Failure::new(Kind::Usage, "--metadata-dir is missing").hint("see trustroot client --help"));
+        return Err(Failure::new(Kind::Usage, "--metadata-dir is missing").hint("see --help"));
     };
     let client = Client::new(&here.join(dir), limits.clone()).watched(move |what| {
         if let Ok(mut shown) = progress.lock() {
@@ -145,7 +145,7 @@ fn located(here: &Path, address: &str) -> String {
 
 fn sources(here: &Path, urls: &[String], limits: &Limits, option: &str) -> Result<Vec<Box<dyn Source>>, Failure> {
     if urls.is_empty() {
-        return Err(Failure::new(Kind::Usage, format!("{option} is missing")).hint("see trustroot client --help"));
+        return Err(Failure::new(Kind::Usage, format!("{option} is missing")).hint("see --help"));
     }
     urls.iter().map(|url| source::from_text(&located(here, url), limits).map_err(Failure::from)).collect()
 }
@@ -179,10 +179,10 @@ fn refresh(
 
 fn download(here: &Path, args: &Args, client: &Client, limits: &Limits) -> Result<(), Failure> {
     if args.target_name.is_empty() {
-        return Err(Failure::new(Kind::Usage, "--target-name is missing").hint("see trustroot client --help"));
+        return Err(Failure::new(Kind::Usage, "--target-name is missing").hint("see --help"));
     }
     let Some(dir) = &args.target_dir else {
-        return Err(Failure::new(Kind::Usage, "--target-dir is missing").hint("see trustroot client --help"));
+        return Err(Failure::new(Kind::Usage, "--target-dir is missing").hint("see --help"));
     };
     let dir = here.join(dir);
     let bases =
@@ -202,7 +202,7 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         if let Error::Refused(refusal) = &error {
             let hint = refusal.finding().hint.is_none().then(|| error.hint().to_owned());
-            let mut failure = Self::new(Kind::Refused, "refused; what was trusted before is unchanged");
+            let mut failure = Self::new(Kind::Refused, "refused; nothing was kept that was not verified");
             failure.findings.push(refusal.finding().clone());
             failure.hints.extend(hint);
             return failure;
