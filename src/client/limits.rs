@@ -40,7 +40,7 @@ impl Default for Limits {
             connect: Duration::from_secs(15),
             silence: Duration::from_secs(30),
             rate: 1024,
-            ahead: 64,
+            ahead: 16,
             connections: 6,
             wait: Duration::from_secs(120),
         }
