@@ -26,6 +26,9 @@ use crate::store::sync;
 /// The folder in which parts of downloads lie, below the one of the targets.
 const PARTS: &str = ".trustroot";
 
+/// How often the folder of parts is made, if others take it away at once.
+const TRIES: u32 = 100;
+
 /// A target that is here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Downloaded {
@@ -48,9 +51,8 @@ impl Client {
         }
         let asked = names::target(&found.path, &found.target, found.consistent)?;
         let parts = dir.join(PARTS);
-        std::fs::create_dir_all(&parts).map_err(|error| Error::store(&parts, error))?;
         let whole = Digest::of(format!("{}\0{:?}", found.path, found.target.hashes).as_bytes());
-        let part = Part::open(parts.join(whole.short()))?;
+        let part = Part::open(&parts, &whole.short())?;
         let mut errors = Vec::new();
         let mut fetched = false;
         for mirror in mirrors {
@@ -194,6 +196,23 @@ fn hash(file: &mut impl Read, target: &Target) -> io::Result<(HashCheck, u64)> {
     }
 }
 
+/// Opens or makes the file at `path` in the folder `parts`, which is made, too. Downloads that end take the folder away while
+/// it is empty, so it may be gone again before the file is in it.
+fn made(parts: &Path, path: &Path) -> Result<File, Error> {
+    let mut tries = 1..TRIES;
+    loop {
+        let folder = std::fs::create_dir_all(parts).map_err(|error| (parts, error));
+        let open = |()| File::options().read(true).write(true).create(true).truncate(false).open(path);
+        match folder.and_then(|folder| open(folder).map_err(|error| (path, error))) {
+            Ok(file) => return Ok(file),
+            Err((_, error))
+                if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists)
+                    && tries.next().is_some() => {}
+            Err((place, error)) => return Err(Error::store(place, error)),
+        }
+    }
+}
+
 /// Whether the file at `path` is this one, and no other that took its place.
 fn is_at(file: &File, path: &Path) -> bool {
     #[cfg(unix)]
@@ -218,12 +237,12 @@ struct Part {
 }
 
 impl Part {
-    /// The file at `path`; while others hold that one, the first free one beside it.
-    fn open(path: PathBuf) -> Result<Self, Error> {
+    /// The file called `name` in the folder `parts`; while others hold that one, the first free one beside it.
+    fn open(parts: &Path, name: &str) -> Result<Self, Error> {
+        let path = parts.join(name);
         let mut own = path.clone();
         for number in 1_u32.. {
-            let file = File::options().read(true).write(true).create(true).truncate(false).open(&own);
-            let file = file.map_err(|error| Error::store(&own, error))?;
+            let file = made(parts, &own)?;
             // Whoever held it before may have put it in its place meanwhile: then it is a target, and no part any more.
             if file.try_lock().is_ok() && is_at(&file, &own) {
                 let part = Self { kept: own == path, path: own, file };
@@ -272,14 +291,27 @@ mod tests {
     #[test]
     fn each_at_work_on_one_target_has_a_part_of_its_own() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("part");
-        std::fs::write(&path, b"left from before").unwrap();
-        let parts: Vec<Part> = (0..4).map(|_| Part::open(path.clone()).unwrap()).collect();
+        std::fs::write(folder.path().join("part"), b"left from before").unwrap();
+        let parts: Vec<Part> = (0..4).map(|_| Part::open(folder.path(), "part").unwrap()).collect();
         let places: std::collections::BTreeSet<&PathBuf> = parts.iter().map(|part| &part.path).collect();
         assert_eq!(places.len(), 4);
         let kept: Vec<bool> = parts.iter().map(|part| part.kept).collect();
         assert_eq!(kept, [true, false, false, false]);
         assert_eq!(parts[0].length().unwrap(), 16);
+    }
+
+    /// Whoever ends takes an empty folder of parts away, also while another begins. Here it is taken away a few times at once.
+    #[test]
+    fn a_folder_of_parts_that_goes_away_is_made_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let parts = folder.path().join("parts");
+        for _ in 0..300 {
+            std::thread::scope(|scope| {
+                scope.spawn(|| (0..TRIES / 2).for_each(|_| drop(std::fs::remove_dir(&parts))));
+                let part = Part::open(&parts, "part").unwrap();
+                part.tidy(&parts);
+            });
+        }
     }
 
     /// A part that was put in its place while its name was taken by the next one is a target: nobody writes into it.
