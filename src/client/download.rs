@@ -5,6 +5,7 @@
 //! 2. What was broken off goes on where it stopped, next time too. The part that is here is hashed again: nothing about it
 //!    is remembered. If the whole does not match, it is fetched once more from its beginning, and then refused.
 //! 3. What is here already, and matches, is not asked for.
+//! 4. Once a target is here, no part of it is, nor of what it was before: but for those that another process is at work on.
 
 use std::fs::File;
 use std::io::{self, Read, Seek as _, Write as _};
@@ -46,13 +47,15 @@ impl Client {
     /// could not be had or written.
     pub fn download(&self, found: &Found, mirrors: &[Box<dyn Source>], dir: &Path) -> Result<Downloaded, Error> {
         let path = dir.join(names::file(&found.path)?);
+        let parts = dir.join(PARTS);
+        let any = format!("{}-", Digest::of(found.path.as_bytes()).short());
         if self.cached(found, dir)? {
+            sweep(&parts, &any);
             return Ok(Downloaded { path, cached: true });
         }
         let asked = names::target(&found.path, &found.target, found.consistent)?;
-        let parts = dir.join(PARTS);
-        let whole = Digest::of(format!("{}\0{:?}", found.path, found.target.hashes).as_bytes());
-        let part = Part::open(&parts, &whole.short())?;
+        let whole = Digest::of(format!("{:?}", found.target.hashes).as_bytes());
+        let part = Part::open(&parts, &(any.clone() + &whole.short()))?;
         let mut errors = Vec::new();
         let mut fetched = false;
         for mirror in mirrors {
@@ -81,8 +84,7 @@ impl Client {
             };
         }
         part.place(&path)?;
-        // Another download may be using the folder.
-        let _ = std::fs::remove_dir(&parts);
+        sweep(&parts, &any);
         Ok(Downloaded { path, cached: false })
     }
 
@@ -196,6 +198,23 @@ fn hash(file: &mut impl Read, target: &Target) -> io::Result<(HashCheck, u64)> {
     }
 }
 
+/// Removes the parts whose names begin with `any` and that nobody holds, and then their folder if it is empty.
+fn sweep(parts: &Path, any: &str) {
+    for entry in std::fs::read_dir(parts).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let is_one = entry.file_name().to_str().is_some_and(|name| name.starts_with(any));
+        if is_one
+            && let Ok(file) = File::options().read(true).write(true).open(&path)
+            && file.try_lock().is_ok()
+            && is_at(&file, &path)
+        {
+            let _ = std::fs::remove_file(&path);
+        }
+    }
+    // Another download may be using the folder.
+    let _ = std::fs::remove_dir(parts);
+}
+
 /// Opens or makes the file at `path` in the folder `parts`, which is made, too. Downloads that end take the folder away while
 /// it is empty, so it may be gone again before the file is in it.
 fn made(parts: &Path, path: &Path) -> Result<File, Error> {
@@ -298,6 +317,23 @@ mod tests {
         let kept: Vec<bool> = parts.iter().map(|part| part.kept).collect();
         assert_eq!(kept, [true, false, false, false]);
         assert_eq!(parts[0].length().unwrap(), 16);
+    }
+
+    #[test]
+    fn parts_that_nobody_holds_go_with_the_target() {
+        let folder = tempfile::tempdir().unwrap();
+        let parts = folder.path().join("parts");
+        let held = Part::open(&parts, "a-new").unwrap();
+        for left in ["a-new.1", "a-old", "b-new"] {
+            std::fs::write(parts.join(left), b"left").unwrap();
+        }
+        sweep(&parts, "a-");
+        let there = ["a-new", "a-new.1", "a-old", "b-new"].map(|name| parts.join(name).exists());
+        assert_eq!(there, [true, false, false, true]);
+        drop(held);
+        sweep(&parts, "a-");
+        sweep(&parts, "b-");
+        assert!(!parts.exists());
     }
 
     /// Whoever ends takes an empty folder of parts away, also while another begins. Here it is taken away a few times at once.
