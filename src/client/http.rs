@@ -17,6 +17,9 @@ use crate::limits::Limits;
 use crate::resolver::Remembering;
 use crate::source::{Body, FetchError, Source, broken};
 
+/// How much of an answer is held at once, in bytes: its whole head fits, or is refused, and a root mostly.
+const BUFFER: usize = 16 << 10;
+
 /// A server, and the folder on it.
 #[derive(Debug)]
 pub(crate) struct Http {
@@ -48,7 +51,8 @@ impl Http {
             .http_status_as_error(false)
             .max_redirects(5)
             .max_redirects_will_error(true)
-            .max_response_header_size(16 << 10)
+            // A head that fills the buffer is called too long, and not broken off.
+            .max_response_header_size(BUFFER - 1)
             .user_agent(concat!("trustroot/", env!("CARGO_PKG_VERSION")))
             .tls_config(tls)
             .timeout_resolve(Some(limits.connect))
@@ -56,8 +60,7 @@ impl Http {
             .timeout_send_request(Some(limits.silence))
             .timeout_recv_response(Some(limits.silence))
             .timeout_per_read(Some(limits.silence))
-            // A head of an answer fits, and a root mostly.
-            .input_buffer_size(16 << 10)
+            .input_buffer_size(BUFFER)
             .output_buffer_size(4 << 10)
             .max_idle_connections(16)
             .max_idle_connections_per_host(16)
