@@ -149,6 +149,11 @@ impl Repository {
         repository
     }
 
+    /// What a client is at that has everything: root, timestamp, snapshot, targets.
+    pub fn versions(&self) -> [u64; 4] {
+        [self.root, self.timestamp, self.snapshot, self.targets["targets"].version]
+    }
+
     pub fn top(&mut self) -> &mut Targets {
         self.targets.get_mut("targets").unwrap()
     }
@@ -315,6 +320,8 @@ pub enum Fault {
     Drip,
     /// It breaks off in the middle, once.
     Half,
+    /// It stops in the middle, once, and leaves the client waiting.
+    Stuck,
     /// It gives no part of it, and the whole only.
     WholeOnly,
 }
@@ -323,6 +330,8 @@ pub enum Fault {
 struct State {
     files: BTreeMap<String, Vec<u8>>,
     faults: BTreeMap<String, Fault>,
+    /// Heads of answers that have no body.
+    heads: BTreeMap<String, String>,
     asked: Vec<String>,
 }
 
@@ -334,7 +343,7 @@ pub struct Server {
 }
 
 impl Server {
-    fn start() -> Self {
+    pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let state = Arc::new(Mutex::new(State::default()));
@@ -378,8 +387,16 @@ impl Server {
         self.state.lock().unwrap().faults.insert(path.to_owned(), fault);
     }
 
+    /// Answers with this status and these lines of a head, and no body.
+    pub fn answer(&self, path: &str, status: u16, lines: &str) {
+        let head = format!("HTTP/1.1 {status} So\r\nContent-Length: 0\r\n{lines}\r\n");
+        self.state.lock().unwrap().heads.insert(path.to_owned(), head);
+    }
+
     pub fn well(&self) {
-        self.state.lock().unwrap().faults.clear();
+        let mut state = self.state.lock().unwrap();
+        state.faults.clear();
+        state.heads.clear();
     }
 
     /// What was asked for since the last time, in order, without `metadata/`.
@@ -407,15 +424,19 @@ fn serve(stream: TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
                 break;
             }
         }
-        let (found, fault) = {
+        let (found, fault, head) = {
             let mut state = state.lock().unwrap();
             state.asked.push(path.clone());
             let fault = state.faults.get(&path).copied();
-            if fault == Some(Fault::Half) {
+            if matches!(fault, Some(Fault::Half | Fault::Stuck)) {
                 state.faults.remove(&path);
             }
-            (state.files.get(&path).cloned(), fault)
+            (state.files.get(&path).cloned(), fault, state.heads.get(&path).cloned())
         };
+        if let Some(head) = head {
+            out.write_all(head.as_bytes())?;
+            continue;
+        }
         match (fault, found) {
             (Some(Fault::WholeOnly), Some(_)) if from > 0 => {
                 write!(out, "HTTP/1.1 416 No\r\nContent-Length: 0\r\n\r\n")?;
@@ -446,8 +467,10 @@ fn serve(stream: TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
                     String::new()
                 };
                 write!(out, "HTTP/1.1 {status}\r\nContent-Length: {}\r\n{range}\r\n", part.len())?;
-                if fault == Some(Fault::Half) {
-                    return out.write_all(&part[..part.len() / 2]);
+                if matches!(fault, Some(Fault::Half | Fault::Stuck)) {
+                    out.write_all(&part[..part.len() / 2])?;
+                    // Until the client is gone.
+                    return if fault == Some(Fault::Stuck) { lines.next().transpose().map(drop) } else { Ok(()) };
                 }
                 out.write_all(part)?;
             }
