@@ -2,18 +2,19 @@
 //!
 //! Rules:
 //! 1. Only what is asked for is sent: no cookies, no compression. A redirect is followed at most five times and never from
-//!    https to http.
+//!    https to http, and little is read of what comes with it.
 //! 2. Nothing waits for ever: connecting, silence and the whole of a body each have their time.
 //! 3. 404 and 403 mean that a file is not there: stores of objects answer 403 for what does not exist.
 
 use std::sync::Arc;
 use trustroot_core::text::escape;
 use ureq::Agent;
-use ureq::http::Uri;
+use ureq::http::{Response, Uri};
 use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
 use ureq::unversioned::transport::DefaultConnector;
 
 use crate::limits::Limits;
+use crate::redirects;
 use crate::resolver::Remembering;
 use crate::source::{Body, FetchError, Source, broken};
 
@@ -49,8 +50,8 @@ impl Http {
         let config = Agent::config_builder()
             .https_only(base.starts_with("https://"))
             .http_status_as_error(false)
-            .max_redirects(5)
-            .max_redirects_will_error(true)
+            // Followed here: what comes with a redirect would be read without an end.
+            .max_redirects(0)
             // A head that fills the buffer is called too long, and not broken off.
             .max_response_header_size(BUFFER - 1)
             .user_agent(concat!("trustroot/", env!("CARGO_PKG_VERSION")))
@@ -68,6 +69,49 @@ impl Http {
         let agent = Agent::with_parts(config, DefaultConnector::default(), Remembering::default());
         Ok(Self { base: base.trim_end_matches('/').to_owned(), agent, limits: limits.clone() })
     }
+}
+
+impl Http {
+    /// One request and the head of its answer.
+    fn asked(&self, url: &str, from: u64, most: u64) -> Result<Response<ureq::Body>, FetchError> {
+        let mut request = self.agent.get(url).config().timeout_recv_body(Some(self.limits.body(most))).build();
+        if from > 0 {
+            request = request.header("Range", format!("bytes={from}-"));
+        }
+        request.call().map_err(|error| match error {
+            ureq::Error::Io(error) => broken(&error),
+            ureq::Error::Timeout(_) => FetchError::Slow,
+            error => FetchError::Io(escape(&error.to_string())),
+        })
+    }
+
+    /// The answer at the end of all redirects.
+    fn followed(&self, mut url: String, from: u64, most: u64) -> Result<Response<ureq::Body>, FetchError> {
+        for _ in 0..=redirects::MOST {
+            let response = self.asked(&url, from, most)?;
+            let location = response.headers().get("location");
+            let Some(location) = location.filter(|_| matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308))
+            else {
+                return Ok(response);
+            };
+            let to = location.to_str().ok().and_then(|location| redirects::resolved(&url, location));
+            let to = to.filter(|to| !authority(to).contains('@'));
+            url = to.ok_or_else(|| FetchError::Io("it leads to what is no server's address".to_owned()))?;
+            spent(response);
+        }
+        Err(FetchError::Io("too many redirects".to_owned()))
+    }
+}
+
+/// The part of a URL that names the server.
+fn authority(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    rest.split(['/', '?']).next().unwrap_or_default()
+}
+
+/// Reads an answer to its end, within reason, so that the connection can be used again.
+fn spent(response: Response<ureq::Body>) {
+    let _ = response.into_body().into_with_config().limit(BUFFER as u64).read_to_vec();
 }
 
 /// A path as it stands in a URL: what may not stand there is percent-encoded, what is encoded already stays.
@@ -94,15 +138,7 @@ impl Source for Http {
 
     fn open(&self, path: &str, from: u64, most: u64) -> Result<Body, FetchError> {
         let url = format!("{}/{}", self.base, in_url(path));
-        let mut request = self.agent.get(url).config().timeout_recv_body(Some(self.limits.body(most))).build();
-        if from > 0 {
-            request = request.header("Range", format!("bytes={from}-"));
-        }
-        let response = request.call().map_err(|error| match error {
-            ureq::Error::Io(error) => broken(&error),
-            ureq::Error::Timeout(_) => FetchError::Slow,
-            error => FetchError::Io(escape(&error.to_string())),
-        })?;
+        let response = self.followed(url, from, most)?;
         let status = response.status().as_u16();
         let starts = |value: &str| value.strip_prefix("bytes ")?.split('-').next()?.parse::<u64>().ok();
         let from = match status {
@@ -115,8 +151,7 @@ impl Source for Http {
                 }
             }
             403 | 404 => {
-                // Read to its end, within reason, so that the connection can be used again.
-                let _ = response.into_body().into_with_config().limit(16 << 10).read_to_vec();
+                spent(response);
                 return Err(FetchError::Missing);
             }
             status => return Err(FetchError::Status(status)),

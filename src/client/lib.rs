@@ -44,6 +44,7 @@ mod fast;
 mod http;
 mod limits;
 mod names;
+mod redirects;
 mod resolver;
 mod roots;
 mod session;

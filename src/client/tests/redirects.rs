@@ -4,6 +4,8 @@
 mod simulator;
 
 use simulator::{Case, Repository, start};
+use std::io::Write as _;
+use std::net::TcpListener;
 use trustroot_client::Error;
 use trustroot_client::source::FetchError;
 
@@ -103,4 +105,26 @@ fn a_head_of_an_answer_that_is_too_long_is_not_read() {
         let said = fails(&case, &repository);
         assert!(said.contains("header"), "{length}: {said}");
     }
+}
+
+/// What comes with a redirect is nobody's file: little of it is read, however long it says it is.
+#[test]
+fn what_comes_with_a_redirect_is_not_read_without_end() {
+    let (repository, case) = start();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/long", listener.local_addr().unwrap());
+    let back = repository.server.url("far/timestamp.json");
+    let sender = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let head = format!("HTTP/1.1 302 Found\r\nLocation: {back}\r\nContent-Length: 100000000000\r\n\r\n");
+        stream.write_all(head.as_bytes()).unwrap();
+        // Until the client has had enough.
+        (0..1 << 12).take_while(|_| stream.write_all(&[b'x'; 64 << 10]).is_ok()).count()
+    });
+    lead(&repository, TIMESTAMP, &url);
+    repository.server.put("far/timestamp.json", repository.server.get(TIMESTAMP));
+    assert_eq!(case.refresh(&repository).unwrap(), [1, 1, 1, 1]);
+    // Some of it lies in the buffers of the system.
+    let sent = sender.join().unwrap();
+    assert!(sent < 1 << 10, "{sent} times 64 KiB were taken");
 }
