@@ -172,6 +172,7 @@ def main():
     clients = Clients(arguments)
     print("Every peer's limit of roots in one run is raised by its own setting: sigstore-tuf from 32, python-tuf and tuf-js")
     print("from 256, tough from 1,024. Ours has none.")
+    print("Our two programs are built as they are released, in one piece; the library's program and the peers as cargo builds.")
     measure(clients, f"{arguments.roots:,} roots, 3 of 5 signers, P-256", arguments.roots, 1)
     measure(clients, f"{arguments.targets:,} targets, one root", 1, arguments.targets)
     measure(clients, "one root, one target: starting", 1, 1)
