@@ -96,7 +96,9 @@ impl Http {
             };
             let to = location.to_str().ok().and_then(|location| redirects::resolved(&url, location));
             let to = to.filter(|to| !authority(to).contains('@'));
-            url = to.ok_or_else(|| FetchError::Io("it leads to what is no server's address".to_owned()))?;
+            url = to.ok_or_else(|| {
+                FetchError::Io("it leads to what is no server's address, or from https to http".to_owned())
+            })?;
             spent(response);
         }
         Err(FetchError::Io("too many redirects".to_owned()))

@@ -3,12 +3,19 @@
 /// The most redirects that are followed for one file.
 pub(crate) const MOST: usize = 5;
 
-/// The address that `location` means in an answer from `asked`, without a fragment; nothing if that is no server's.
+/// The address that `location` means in an answer from `asked`, without a fragment; nothing if that is no server's, or if it
+/// leads from https to http.
 pub(crate) fn resolved(asked: &str, location: &str) -> Option<String> {
     let location = location.split('#').next().unwrap_or_default();
     if let Some((scheme, rest)) = with_scheme(location) {
         let scheme = scheme.to_ascii_lowercase();
-        let known = matches!(scheme.as_str(), "http" | "https") && rest.starts_with("//");
+        let known = match scheme.as_str() {
+            "https" => true,
+            // Also after a first redirect that led to https.
+            "http" => !asked.starts_with("https:"),
+            _ => false,
+        };
+        let known = known && rest.starts_with("//");
         return known.then(|| format!("{scheme}:{rest}"));
     }
     let (scheme, rest) = asked.split_once("://")?;
@@ -89,5 +96,6 @@ mod tests {
             assert_eq!(resolved("http://a/b", nowhere), None, "{nowhere}");
         }
         assert_eq!(resolved("https://a", "b").as_deref(), Some("https://a/b"));
+        assert_eq!(resolved("https://a/b", "HTTP://a/b"), None);
     }
 }

@@ -126,9 +126,15 @@ fn a_redirect_never_leads_from_https_to_http() {
     for to in [other.url("moved"), other.url("moved").replace("http:", "HTTP:")] {
         lead(&repository, &to);
         let (well, said) = refresh(&secure);
-        assert!(!well && said.contains("timestamp.json from https://") && said.contains("https only"), "{said}");
+        assert!(!well && said.contains("timestamp.json from https://") && said.contains("https to http"), "{said}");
         assert_eq!((case.here(), other.asked()), ([1, 0, 0, 0], vec![]), "{to}");
     }
+    // Nor back again, where a redirect led to https.
+    lead(&repository, &format!("{secure}/back"));
+    repository.server.answer("back", 302, &format!("Location: {}\r\n", other.url("moved")));
+    let (well, said) = refresh(&repository.server.url(""));
+    assert!(!well && said.contains("https to http"), "{said}");
+    assert_eq!((case.here(), other.asked()), ([1, 0, 0, 0], vec![]));
 
     // Not because the server or its certificate would not do: from https to https, and from http to https.
     repository.server.put("moved", repository.server.get(TIMESTAMP));
