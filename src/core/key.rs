@@ -6,6 +6,7 @@
 
 use crate::digest::Digest;
 use alloc::string::{String, ToString};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::cmp::Ordering;
 use core::fmt;
@@ -13,19 +14,20 @@ use core::hash::{Hash, Hasher};
 use spki::der::pem::LineEnding;
 use spki::{DecodePublicKey as _, EncodePublicKey as _};
 
-/// A public key that can be verified with.
+/// A public key that can be verified with. One key stands in many roles of many roots, so clones share what it is.
 #[derive(Clone)]
-pub struct PublicKey {
+pub struct PublicKey(Arc<Decoded>);
+
+struct Decoded {
     inner: Inner,
     spki: Vec<u8>,
 }
 
-#[derive(Clone)]
 enum Inner {
     EcdsaP256(p256::ecdsa::VerifyingKey),
     EcdsaP384(p384::ecdsa::VerifyingKey),
     Ed25519(ed25519_dalek::VerifyingKey),
-    Rsa(alloc::boxed::Box<rsa::RsaPublicKey>),
+    Rsa(rsa::RsaPublicKey),
 }
 
 /// The kinds of keys that are understood.
@@ -103,7 +105,7 @@ impl PublicKey {
                 if !(2048..=4096).contains(&bits) {
                     return Err(KeyError::RsaSize(bits));
                 }
-                Inner::Rsa(alloc::boxed::Box::new(key))
+                Inner::Rsa(key)
             }
             _ => return Err(KeyError::Unknown),
         };
@@ -175,17 +177,17 @@ impl PublicKey {
                 // ed25519-dalek's own encoder needs its `pkcs8` feature, which brings private keys along.
                 let mut spki = hex::decode("302a300506032b6570032100").map_err(|_| KeyError::Encoding)?;
                 spki.extend_from_slice(key.as_bytes());
-                return Ok(Self { inner, spki });
+                return Ok(Self(Arc::new(Decoded { inner, spki })));
             }
             Inner::Rsa(key) => key.to_public_key_der(),
         };
         let spki = document.map_err(|_| KeyError::Encoding)?.as_bytes().to_vec();
-        Ok(Self { inner, spki })
+        Ok(Self(Arc::new(Decoded { inner, spki })))
     }
 
     /// The kind of the key.
     pub fn algorithm(&self) -> Algorithm {
-        match self.inner {
+        match self.0.inner {
             Inner::EcdsaP256(_) => Algorithm::EcdsaP256,
             Inner::EcdsaP384(_) => Algorithm::EcdsaP384,
             Inner::Ed25519(_) => Algorithm::Ed25519,
@@ -195,12 +197,12 @@ impl PublicKey {
 
     /// The canonical DER SubjectPublicKeyInfo.
     pub fn spki_der(&self) -> &[u8] {
-        &self.spki
+        &self.0.spki
     }
 
     /// The PEM of [`Self::spki_der`], ending in a newline.
     pub fn to_pem(&self) -> String {
-        spki::Document::try_from(self.spki.as_slice())
+        spki::Document::try_from(self.0.spki.as_slice())
             .and_then(|document| document.to_pem("PUBLIC KEY", LineEnding::LF))
             .map(|pem| pem.to_string())
             .unwrap_or_default()
@@ -208,12 +210,12 @@ impl PublicKey {
 
     /// The key fingerprint: SHA-256 of the DER SubjectPublicKeyInfo.
     pub fn fingerprint(&self) -> Digest {
-        Digest::of(&self.spki)
+        Digest::of(&self.0.spki)
     }
 
     /// The 32 bytes of an Ed25519 key; nothing for other kinds.
     pub fn ed25519_bytes(&self) -> Option<[u8; 32]> {
-        match &self.inner {
+        match &self.0.inner {
             Inner::Ed25519(key) => Some(key.to_bytes()),
             _ => None,
         }
@@ -223,7 +225,7 @@ impl PublicKey {
     /// Ed25519 (checked as RFC 8032 asks, cofactorless and strict), PSS with a 32-byte salt for RSA.
     pub(crate) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
         use rsa::signature::Verifier as _;
-        match &self.inner {
+        match &self.0.inner {
             Inner::EcdsaP256(key) => {
                 p256::ecdsa::DerSignature::from_bytes(signature).is_ok_and(|s| key.verify(message, &s).is_ok())
             }
@@ -234,7 +236,7 @@ impl PublicKey {
                 ed25519_dalek::Signature::from_slice(signature).is_ok_and(|s| key.verify_strict(message, &s).is_ok())
             }
             Inner::Rsa(key) => {
-                let key = rsa::pss::VerifyingKey::<sha2::Sha256>::new((**key).clone());
+                let key = rsa::pss::VerifyingKey::<sha2::Sha256>::new(key.clone());
                 rsa::pss::Signature::try_from(signature).is_ok_and(|s| key.verify(message, &s).is_ok())
             }
         }
@@ -243,7 +245,7 @@ impl PublicKey {
 
 impl PartialEq for PublicKey {
     fn eq(&self, other: &Self) -> bool {
-        self.spki == other.spki
+        self.0.spki == other.0.spki
     }
 }
 
@@ -257,13 +259,13 @@ impl PartialOrd for PublicKey {
 
 impl Ord for PublicKey {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.spki.cmp(&other.spki)
+        self.0.spki.cmp(&other.0.spki)
     }
 }
 
 impl Hash for PublicKey {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.spki.hash(state);
+        self.0.spki.hash(state);
     }
 }
 

@@ -19,6 +19,7 @@ use crate::text;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 /// The most keys that one file may name.
@@ -35,9 +36,12 @@ pub enum Spelling {
     HexEd25519,
 }
 
-/// A key object as it was read.
+/// A key object as it was read. Roots that follow one another share those that they have in common.
 #[derive(Clone, Debug)]
-pub struct TufKey {
+pub struct TufKey(Arc<Object>);
+
+#[derive(Debug)]
+struct Object {
     value: Value,
     key: Result<Read, String>,
     right_id: bool,
@@ -46,27 +50,27 @@ pub struct TufKey {
 impl TufKey {
     /// The key, if it can be verified with.
     pub fn public(&self) -> Option<&PublicKey> {
-        self.key.as_ref().ok().map(|read| &read.key)
+        self.0.key.as_ref().ok().map(|read| &read.key)
     }
 
     /// How the key is spelled, if it can be verified with.
     pub fn spelling(&self) -> Option<Spelling> {
-        self.key.as_ref().ok().map(|read| read.spelling)
+        self.0.key.as_ref().ok().map(|read| read.spelling)
     }
 
     /// Why the key cannot be verified with; escaped.
     pub fn unusable(&self) -> Option<&str> {
-        self.key.as_ref().err().map(String::as_str)
+        self.0.key.as_ref().err().map(String::as_str)
     }
 
     /// Whether the key id it is filed under is its own.
     pub fn has_right_id(&self) -> bool {
-        self.right_id
+        self.0.right_id
     }
 
     /// The whole key object.
     pub fn value(&self) -> &Value {
-        &self.value
+        &self.0.value
     }
 }
 
@@ -121,16 +125,16 @@ pub fn read_keys(
     for (id, value) in members {
         let (keytype, scheme) = (text(value, "keytype", notes)?, text(value, "scheme", notes)?);
         object(value, "keyval", notes)?;
-        let known = known.and_then(|keys| keys.get(id)).filter(|key| key.value == *value);
+        let known = known.and_then(|keys| keys.get(id)).filter(|key| key.0.value == *value);
         let key = match known {
             Some(known) => known.clone(),
-            None => TufKey {
+            None => TufKey(Arc::new(Object {
                 key: read_key(keytype, scheme, member(value, "keyval", notes)?),
                 right_id: Digest::from_hex(id).is_ok_and(|digest| digest == key_id(value)),
                 value: value.clone(),
-            },
+            })),
         };
-        match &key.key {
+        match &key.0.key {
             Err(why) => {
                 let what = Text::own("the key ").and_foreign(id).and(" cannot be verified with: ").and(why.clone());
                 notes.warning(Check::KeyForm, what);
@@ -144,7 +148,7 @@ pub fn read_keys(
                 }
             }
         }
-        if !key.right_id {
+        if !key.0.right_id {
             wrong_id.push(id.as_str());
         }
         keys.insert(id.clone(), key);
@@ -190,7 +194,7 @@ fn note_repeated(keys: &BTreeMap<String, TufKey>, notes: &mut Notes) {
 }
 
 /// What a key object holds, and how it says it.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Read {
     key: PublicKey,
     spelling: Spelling,
