@@ -150,14 +150,14 @@ fn sources(here: &Path, urls: &[String], limits: &Limits, option: &str) -> Resul
     urls.iter().map(|url| source::from_text(&located(here, url), limits).map_err(Failure::from)).collect()
 }
 
-/// Refreshes, and finds the targets called `names`.
+/// Refreshes, and finds the targets called `names`, in this order, as far as none is refused.
 fn refresh(
     here: &Path,
     args: &Args,
     client: &Client,
     limits: &Limits,
     names: &[String],
-) -> Result<Vec<Found>, Failure> {
+) -> Result<Vec<Result<Found, Failure>>, Failure> {
     let mirrors = if args.offline { Vec::new() } else { sources(here, &args.metadata_url, limits, "--metadata-url")? };
     let mut session =
         if args.offline { client.offline(clock::now())? } else { client.refresh(&mirrors, clock::now())? };
@@ -174,7 +174,14 @@ fn refresh(
     if !session.notes().is_empty() {
         report::people(&report::findings(session.notes()));
     }
-    names.iter().map(|name| session.find(name).map_err(Failure::from)).collect()
+    let mut found = Vec::new();
+    for name in names {
+        found.push(session.find(name).map_err(Failure::from));
+        if found.last().is_some_and(Result::is_err) {
+            break;
+        }
+    }
+    Ok(found)
 }
 
 fn download(here: &Path, args: &Args, client: &Client, limits: &Limits) -> Result<(), Failure> {
@@ -188,6 +195,7 @@ fn download(here: &Path, args: &Args, client: &Client, limits: &Limits) -> Resul
     let bases =
         if args.offline { Vec::new() } else { sources(here, &args.target_base_url, limits, "--target-base-url")? };
     for found in refresh(here, args, client, limits, &args.target_name)? {
+        let found = found?;
         if args.offline && !client.cached(&found, &dir)? {
             let what = format!("{} is not in the folder, or is not what is trusted", escape(&found.path));
             return Err(Failure::new(Kind::Refused, what).hint("download it once without --offline"));

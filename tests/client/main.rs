@@ -4,6 +4,7 @@ mod alone;
 mod begin;
 #[cfg(target_os = "linux")]
 mod clock;
+mod download;
 mod kit;
 
 use std::path::Path;
