@@ -5,8 +5,8 @@
 //!    behind asks in order.
 //! 2. Once a root was answered that it is not there, nothing more is asked.
 //! 3. Whoever asked for a root also reads it, and checks its link to a neighbour that is here: in parallel, as values that are
-//!    not believed. [`TrustedRoot::follow`] believes them one after the other, and stops at the first that is missing or
-//!    bad. What came after it is dropped.
+//!    not believed. [`TrustedRoot::follow`] believes them one after the other, under one lock, and stops at the first that is
+//!    missing or bad. What came after it is dropped.
 //! 4. There is no most number of roots. Each has its limits, and each needs a quorum of its predecessor. How many lie here
 //!    unbelieved is limited by number and by bytes.
 
@@ -30,6 +30,9 @@ const HELD: usize = 1 << 20;
 
 /// After how many roots it is looked at whether one more should ask.
 const SAMPLE: u32 = 8;
+/// A server that answers in this time is so near that it is waited for because processors are busy: one more asking would be
+/// one more in their queue.
+const NEAR: Duration = Duration::from_millis(1);
 
 /// How far the chain led.
 pub(crate) struct Advanced {
@@ -51,7 +54,7 @@ pub(crate) fn advance(
     source: &dyn Source,
     limits: &Limits,
     verifier: &dyn Verifier,
-    believed: &mut dyn FnMut(u64),
+    believed: &mut (dyn FnMut(u64) + Send),
 ) -> Advanced {
     let mut at = Advanced { root: start, bytes: None, rotated: false, gap: None, fault: None };
     for _ in 0..CAREFUL {
@@ -62,8 +65,7 @@ pub(crate) fn advance(
             return at;
         }
     }
-    ahead(&mut at, source, limits, verifier, believed);
-    at
+    ahead(at, &Origin { source, limits, verifier }, believed)
 }
 
 fn name(version: u64) -> String {
@@ -138,29 +140,29 @@ impl Came {
     }
 }
 
-/// What those who ask ahead and the one who believes share.
-struct Shared {
+/// What those who ask ahead share.
+struct Shared<'a> {
+    /// How far the chain is believed.
+    at: Advanced,
+    /// Who is told each version that is.
+    believed: &'a mut (dyn FnMut(u64) + Send),
     /// The next version that nobody has asked for, if there is one.
     next: Option<u64>,
     /// The last version that may be asked for; 0 once nothing may be asked any more.
     last: u64,
-    /// The root that was taken out last; the one at the start, before.
-    taken: Arc<Metadata<Root>>,
-    /// What came and was not taken out yet.
+    /// What came and was not believed yet.
     came: BTreeMap<u64, Came>,
     /// How many bytes these are.
     held: usize,
     /// How many ask, and how many of these have nothing to ask for.
     asking: usize,
     idle: usize,
-    /// Whether one of those who ask broke down; nobody waits for what it would have brought.
-    broken: bool,
 }
 
 /// The version of the later one, and both.
 type Neighbours = (u64, Arc<Metadata<Root>>, Arc<Metadata<Root>>);
 
-impl Shared {
+impl Shared<'_> {
     /// Puts a root in its place, and gives those of its links, to the one before it and to the one after, whose other end
     /// is here. The later of two neighbours finds the other, so each link is given once.
     fn put(&mut self, version: u64, came: Came) -> Vec<Neighbours> {
@@ -177,33 +179,35 @@ impl Shared {
     }
 
     fn root(&self, version: u64) -> Option<&Arc<Metadata<Root>>> {
-        if version == self.taken.version() {
-            return Some(&self.taken);
+        let trusted = self.at.root.shared();
+        if version == trusted.version() {
+            return Some(trusted);
         }
         self.came.get(&version)?.root.as_ref().ok()
     }
 
-    /// Whether it is known what becomes of the root after the one that was taken out last.
-    fn is_next_ready(&self) -> bool {
-        let next = self.taken.version().checked_add(1).and_then(|version| self.came.get(&version));
-        next.is_some_and(|came| came.root.is_err() || came.link.is_some())
-    }
-
-    /// Takes that root out.
-    fn take(&mut self) -> Option<(Vec<u8>, Result<Link, Fault>)> {
-        if !self.is_next_ready() {
+    /// Takes the root after the last believed one out, once it is known what becomes of it.
+    fn take(&mut self) -> Option<(u64, Vec<u8>, Result<Link, Fault>)> {
+        let version = self.at.root.metadata().version().checked_add(1)?;
+        let came = self.came.get(&version)?;
+        if came.root.is_ok() && came.link.is_none() {
             return None;
         }
-        let came = self.came.remove(&self.taken.version().checked_add(1)?)?;
+        let came = self.came.remove(&version)?;
         self.held -= came.bytes.len();
         let link = match came.root {
-            Ok(root) => {
-                self.taken = root;
-                came.link?.map_err(Fault::Refused)
-            }
+            Ok(_) => came.link?.map_err(Fault::Refused),
             Err(fault) => Err(fault),
         };
-        Some((came.bytes, link))
+        Some((version, came.bytes, link))
+    }
+
+    /// Believes what can be believed now. After the end of the chain nothing can: what would come next was taken out.
+    fn settle(&mut self, from: &Origin<'_>) {
+        while let Some((version, bytes, link)) = self.take() {
+            let follows = self.at.believe(version, bytes, link, from.source, self.believed);
+            self.last = if self.last > 0 && follows { from.far(version) } else { 0 };
+        }
     }
 }
 
@@ -214,22 +218,27 @@ struct Origin<'a> {
     verifier: &'a dyn Verifier,
 }
 
-struct Desk {
-    shared: Mutex<Shared>,
-    /// Told when the root that is taken out next may have been checked.
-    checked: Condvar,
+impl Origin<'_> {
+    /// The last version that may be asked for while `version` is the last that is believed; 0 after the last that can be.
+    fn far(&self, version: u64) -> u64 {
+        if version == u64::MAX { 0 } else { version.saturating_add(self.limits.ahead.max(1) as u64) }
+    }
+}
+
+struct Desk<'a> {
+    shared: Mutex<Shared<'a>>,
     /// Told when more may be asked for, or nothing any more.
     open: Condvar,
 }
 
-impl Desk {
-    fn lock(&self) -> MutexGuard<'_, Shared> {
+impl<'a> Desk<'a> {
+    fn lock(&self) -> MutexGuard<'_, Shared<'a>> {
         // A thread that panicked left whole values behind: each is put in by one assignment.
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Asks for one root after the other, and checks what can be checked then, until one is not there or nobody wants more.
-    /// Where most of the time goes into waiting, another is called to help.
+    /// Asks for one root after the other, and checks and believes what can be then, until one is not there or nobody wants
+    /// more. Where most of the time goes into waiting, another is called to help.
     fn work<'s>(&'s self, scope: &'s Scope<'s, '_>, from: &'s Origin<'_>) {
         let _broken = Broken(self);
         let (mut waiting, mut taken, mut count) = (Duration::ZERO, Duration::ZERO, 0);
@@ -243,12 +252,13 @@ impl Desk {
                 continue;
             };
             shared.next = version.checked_add(1);
-            let known = Arc::clone(&shared.taken);
+            let known = Arc::clone(shared.at.root.shared());
             drop(shared);
             let start = Instant::now();
             let answer = ask(from.source, version, from.limits);
             waiting += start.elapsed();
             let came = Came::read(version, answer, &known);
+            drop(known);
             shared = self.lock();
             for (new, before, root) in shared.put(version, came) {
                 drop(shared);
@@ -258,13 +268,15 @@ impl Desk {
                     came.link = Some(link);
                 }
             }
-            if shared.is_next_ready() {
-                self.checked.notify_one();
+            shared.settle(from);
+            if shared.idle > 0 {
+                self.open.notify_all();
             }
             taken += start.elapsed();
             count += 1;
             if count == SAMPLE {
-                if shared.last > 0 && shared.asking < from.limits.connections && waiting > taken.mul_f32(0.8) {
+                let far = waiting > taken.mul_f32(0.8) && waiting > NEAR * SAMPLE;
+                if far && shared.last > 0 && shared.asking < from.limits.connections {
                     // Where no more threads are to be had, those that are here go on.
                     let another = Builder::new().spawn_scoped(scope, || self.work(scope, from));
                     shared.asking += usize::from(another.is_ok());
@@ -275,69 +287,35 @@ impl Desk {
     }
 }
 
-/// Ends the asking, whatever happens to the one who believes.
-struct Closing<'a>(&'a Desk);
+/// Ends the asking if one who asks breaks down: nobody waits for what it would have brought.
+struct Broken<'d, 'a>(&'d Desk<'a>);
 
-impl Drop for Closing<'_> {
-    fn drop(&mut self) {
-        self.0.lock().last = 0;
-        self.0.open.notify_all();
-    }
-}
-
-/// Ends the waiting, if one who asks breaks down.
-struct Broken<'a>(&'a Desk);
-
-impl Drop for Broken<'_> {
+impl Drop for Broken<'_, '_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.0.lock().broken = true;
-            self.0.checked.notify_all();
+            self.0.lock().last = 0;
+            self.0.open.notify_all();
         }
     }
 }
 
-fn ahead(
-    at: &mut Advanced,
-    source: &dyn Source,
-    limits: &Limits,
-    verifier: &dyn Verifier,
-    believed: &mut dyn FnMut(u64),
-) {
-    let far = |from: u64| from.saturating_add(limits.ahead.max(1) as u64);
+/// Goes on from `at`, with several who ask. This thread is one of them.
+fn ahead(at: Advanced, from: &Origin<'_>, believed: &mut (dyn FnMut(u64) + Send)) -> Advanced {
     let start = at.root.metadata().version();
     // One more than can be at work, for one is waiting mostly.
-    let asking =
-        std::thread::available_parallelism().map_or(1, usize::from).saturating_add(1).min(limits.connections.max(1));
-    let (next, taken) = (start.checked_add(1), Arc::clone(at.root.shared()));
-    let shared =
-        Shared { next, last: far(start), taken, came: BTreeMap::new(), held: 0, asking, idle: 0, broken: false };
-    let desk = Desk { shared: Mutex::new(shared), checked: Condvar::new(), open: Condvar::new() };
-    let from = Origin { source, limits, verifier };
+    let asking = std::thread::available_parallelism().map_or(1, usize::from).saturating_add(1);
+    let asking = asking.min(from.limits.connections.max(1));
+    let (next, last) = (start.checked_add(1), from.far(start));
+    let shared = Shared { at, believed, next, last, came: BTreeMap::new(), held: 0, asking, idle: 0 };
+    let desk = Desk { shared: Mutex::new(shared), open: Condvar::new() };
     std::thread::scope(|scope| {
-        let _closing = Closing(&desk);
-        for _ in 0..asking {
-            scope.spawn(|| desk.work(scope, &from));
-        }
-        while let Some(version) = at.root.metadata().version().checked_add(1) {
-            let mut shared = desk.lock();
-            let (bytes, link) = loop {
-                match shared.take() {
-                    Some(came) => break came,
-                    None if shared.broken => return,
-                    None => shared = desk.checked.wait(shared).unwrap_or_else(PoisonError::into_inner),
-                }
-            };
-            if shared.last > 0 {
-                shared.last = far(version);
-            }
-            if shared.idle > 0 {
-                desk.open.notify_all();
-            }
-            drop(shared);
-            if !at.believe(version, bytes, link, source, believed) {
-                return;
+        for _ in 1..asking {
+            // Where no more threads are to be had, those that are here do it.
+            if Builder::new().spawn_scoped(scope, || desk.work(scope, from)).is_err() {
+                desk.lock().asking -= 1;
             }
         }
+        desk.work(scope, from);
     });
+    desk.shared.into_inner().unwrap_or_else(PoisonError::into_inner).at
 }

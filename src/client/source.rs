@@ -185,6 +185,8 @@ pub(crate) fn read(source: &dyn Source, path: &str, most: u64, limits: &Limits) 
         pace.allows(have as u64)?;
     }
     bytes.truncate(have);
+    // Roots wait for their turn.
+    bytes.shrink_to_fit();
     Ok(bytes)
 }
 
