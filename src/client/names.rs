@@ -4,6 +4,7 @@
 //! 1. A role name is percent-encoded in file names, everything but letters, digits and `-._~`, so `/` and `..` lead nowhere.
 //! 2. No delegated role can take the place of a top-level file, not even where case does not count.
 //! 3. A target path is a path below its folder, or it is refused.
+//! 4. Different names lie in different files: who may sign for one name must not thereby write the file of another.
 
 use crate::error::Error;
 use trustroot_core::digest::Digest;
@@ -33,19 +34,37 @@ pub(crate) fn published(role: &str, version: Option<u64>) -> String {
     }
 }
 
+/// What the name of a file begins with that stands for a longer name, before the digest of that.
+const LONG: &str = "sha256-";
+
+/// `text` as one part of a path. No other text gives the same.
+fn part(text: &str) -> String {
+    let name = encode(text);
+    if name.len() > LONGEST {
+        return format!("{LONG}{}", Digest::of(text.as_bytes()));
+    }
+    // Names of ours begin with a dot. Where case does not count, `Root` would be `root`.
+    let top = ["root", "timestamp", "snapshot", "targets"].iter().any(|top| name.eq_ignore_ascii_case(top));
+    match name.chars().next() {
+        Some(first) if first == '.' || top || is_long(&name) => format!("%{:02X}{}", u32::from(first), &name[1..]),
+        _ => name,
+    }
+}
+
+/// Whether this is what stands for a longer name.
+fn is_long(name: &str) -> bool {
+    name.get(..LONG.len()).is_some_and(|start| start.eq_ignore_ascii_case(LONG))
+}
+
+/// Whether this could be what an encoded name looks like.
+fn is_encoded(name: &str) -> bool {
+    let two = |rest: &str| rest.as_bytes().get(..2).is_some_and(|two| two.iter().all(u8::is_ascii_hexdigit));
+    is_long(name) || name.split('%').skip(1).any(two)
+}
+
 /// The name under which the metadata of a delegated role lies here.
 pub(crate) fn local(role: &str) -> String {
-    let name = encode(role);
-    let top = ["root", "timestamp", "snapshot", "targets"];
-    if name.len() > LONGEST {
-        return format!("sha256-{}.json", Digest::of(role.as_bytes()));
-    }
-    if top.iter().any(|top| name.eq_ignore_ascii_case(top)) {
-        // Where case does not count, `Root.json` would be `root.json`.
-        let (first, rest) = name.split_at(1);
-        return format!("%{:02X}{rest}.json", first.as_bytes()[0]);
-    }
-    format!("{name}.json")
+    format!("{}.json", part(role))
 }
 
 /// The path under which a target is asked for: with a hash before its last part where snapshots are consistent.
@@ -73,13 +92,8 @@ pub(crate) fn file(path: &str) -> Result<String, Error> {
             && !device
             && !part.contains(char::is_control)
     };
-    if path.split('/').all(plain) {
-        return Ok(path.to_owned());
-    }
-    let name = encode(path);
-    // A name that begins with a dot could be one of ours.
-    let name = name.strip_prefix('.').map(|rest| format!("%2E{rest}")).unwrap_or(name);
-    Ok(if name.len() > LONGEST { format!("sha256-{}", Digest::of(path.as_bytes())) } else { name })
+    let own = path.split('/').all(plain) && (path.contains('/') || !is_encoded(path));
+    Ok(if own { path.to_owned() } else { part(path) })
 }
 
 #[cfg(test)]
@@ -92,6 +106,7 @@ mod tests {
         assert_eq!(published("ä", None), "%C3%A4.json");
         assert_eq!(local("Root"), "%52oot.json");
         assert_eq!(local("A"), "A.json");
+        assert_eq!(local(".x"), "%2Ex.json");
         assert!(local(&"x".repeat(300)).starts_with("sha256-"));
     }
 
@@ -107,8 +122,33 @@ mod tests {
             (".hidden", "%2Ehidden"),
             ("a//b", "a%2F%2Fb"),
             ("c:x", "c%3Ax"),
+            ("100%", "100%"),
+            ("a%20b", "a%2520b"),
+            ("a%20b/c", "a%20b/c"),
         ] {
             assert_eq!(file(path).unwrap(), here);
+        }
+    }
+
+    #[test]
+    fn different_names_lie_in_different_files() {
+        let long = "x".repeat(300);
+        let mut names: Vec<String> =
+            ["/etc/x", ".x", "x.", "a b", "c:x", "a//b", "root", "Root", "%"].map(str::to_owned).into();
+        names.push(long);
+        // What each lies under, taken for a name of its own, and once more.
+        for _ in 0..3 {
+            let more = names.iter().flat_map(|name| [file(name).unwrap(), part(name)]).collect::<Vec<_>>();
+            names.extend(more);
+            names.sort();
+            names.dedup();
+        }
+        for of in [|name: &str| file(name).unwrap(), local] {
+            let files: std::collections::BTreeSet<_> = names.iter().map(|name| of(name).to_lowercase()).collect();
+            // `root` and `Root` alone may be one, as plain paths where case does not count.
+            assert!(files.len() + 1 >= names.len(), "{names:?}");
+            let files: std::collections::BTreeSet<_> = names.iter().map(|name| of(name)).collect();
+            assert_eq!(files.len(), names.len(), "{names:?}");
         }
     }
 
