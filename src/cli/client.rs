@@ -60,6 +60,9 @@ enum Act {
     Download,
 }
 
+/// How often newer metadata that came during a download is followed at once.
+const AGAIN: u32 = 3;
+
 /// Runs the verb.
 pub(super) fn run(here: &Path, args: &Args) -> Result<(), Failure> {
     let mut done = act(here, args);
@@ -194,16 +197,27 @@ fn download(here: &Path, args: &Args, client: &Client, limits: &Limits) -> Resul
     let dir = here.join(dir);
     let bases =
         if args.offline { Vec::new() } else { sources(here, &args.target_base_url, limits, "--target-base-url")? };
-    for found in refresh(here, args, client, limits, &args.target_name)? {
-        let found = found?;
-        if args.offline && !client.cached(&found, &dir)? {
-            let what = format!("{} is not in the folder, or is not what is trusted", escape(&found.path));
-            return Err(Failure::new(Kind::Refused, what).hint("download it once without --offline"));
+    let (mut left, mut again) = (args.target_name.as_slice(), AGAIN);
+    'refreshed: loop {
+        for found in refresh(here, args, client, limits, left)? {
+            let found = found?;
+            if args.offline && !client.cached(&found, &dir)? {
+                let what = format!("{} is not in the folder, or is not what is trusted", escape(&found.path));
+                return Err(Failure::new(Kind::Refused, what).hint("download it once without --offline"));
+            }
+            match client.download(&found, &bases, &dir) {
+                Ok(file) => print(&file.path.display().to_string())?,
+                Err(error @ Error::Stale(_)) if again > 0 => {
+                    report::people(&format!("note: {error}; that is followed now"));
+                    again -= 1;
+                    continue 'refreshed;
+                }
+                Err(error) => return Err(error.into()),
+            }
+            left = &left[1..];
         }
-        let file = client.download(&found, &bases, &dir)?;
-        print(&file.path.display().to_string())?;
+        return Ok(());
     }
-    Ok(())
 }
 
 impl From<Error> for Failure {

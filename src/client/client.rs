@@ -73,6 +73,10 @@ impl Client {
         self.verifier.as_ref()
     }
 
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     pub(crate) fn tell(&self, progress: Progress<'_>) {
         (self.watch)(progress);
     }

@@ -22,7 +22,7 @@ use crate::error::Error;
 use crate::names;
 use crate::session::Found;
 use crate::source::{FetchError, Pace, Source, broken};
-use crate::store::sync;
+use crate::store::{Turn, sync};
 
 /// The folder in which parts of downloads lie, below the one of the targets.
 const PARTS: &str = ".trustroot";
@@ -44,7 +44,7 @@ impl Client {
     ///
     /// # Errors
     /// [`Error::Path`] for a path that would leave the folder; `META-HASH` for bytes that are others than promised; what
-    /// could not be had or written.
+    /// could not be had or written; [`Error::Stale`] if what is trusted changed meanwhile.
     pub fn download(&self, found: &Found, mirrors: &[Box<dyn Source>], dir: &Path) -> Result<Downloaded, Error> {
         let path = dir.join(names::file(&found.path)?);
         let parts = dir.join(PARTS);
@@ -83,7 +83,14 @@ impl Client {
                 last => Err(Error::Mirrors(errors.into_iter().chain(last).collect())),
             };
         }
+        // A mirror that is slow enough could have a newer version put in its place by another process meanwhile.
+        let turn = Turn::take(self.dir(), self.limits.wait)?;
+        if !turn.is_under(found.snapshot, self.dir())? {
+            part.tidy(&parts);
+            return Err(Error::Stale(found.path.clone()));
+        }
         part.place(&path)?;
+        drop(turn);
         sweep(&parts, &any);
         Ok(Downloaded { path, cached: false })
     }

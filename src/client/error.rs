@@ -51,6 +51,9 @@ pub enum Error {
     /// No role that is trusted for the path names it.
     #[error("the repository has no target \"{}\"", escape(.0))]
     NoTarget(String),
+    /// While a target came, another process brought newer metadata, which may name another one.
+    #[error("while \"{}\" came, another process brought newer metadata here", escape(.0))]
+    Stale(String),
     /// The path of a target cannot be a file below a folder.
     #[error("the target path \"{}\" would leave the folder", escape(.0))]
     Path(String),
@@ -96,6 +99,7 @@ impl Error {
             }
             Self::Busy(_) => "wait for it, or end it; the lock goes away with the process",
             Self::NoTarget(_) => "check the spelling; names are case-sensitive and contain their folders",
+            Self::Stale(_) => "run it again; what has come is kept, and used if it is still what is trusted",
             Self::Path(_) => "do not use this file; ask the repository why its targets have such names",
             Self::Address { .. } => "give an https:// address, a file:// address or the path of a folder",
             Self::Fingerprint(_) => "say it again; spaces and capitals do not matter",

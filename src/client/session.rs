@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use trustroot_core::check::Finding;
+use trustroot_core::digest::Digest;
 use trustroot_core::metadata::targets::Target;
 use trustroot_core::search::{Next, Search};
 use trustroot_core::trusted::TrustedTargets;
@@ -33,6 +34,8 @@ pub struct Found {
     pub role: String,
     /// Whether it is asked for by its hash.
     pub consistent: bool,
+    /// The file digest of the snapshot that it was found under.
+    pub snapshot: Digest,
 }
 
 impl<'a> Session<'a> {
@@ -74,7 +77,7 @@ impl<'a> Session<'a> {
 
     fn search(&mut self, path: &str) -> Result<Found, Error> {
         let (root, _, snapshot) = self.trusted.set();
-        let consistent = root.body().consistent_snapshot();
+        let (consistent, digest) = (root.body().consistent_snapshot(), snapshot.file_digest());
         let (client, verifier) = (self.client, self.client.verifier());
         let most = usize::try_from(client.limits.delegated).unwrap_or(usize::MAX);
         let mut search = Search::new(&self.trusted, path).of_at_most(most);
@@ -82,7 +85,7 @@ impl<'a> Session<'a> {
             let role = match search.next()? {
                 Next::Found(target, by) => {
                     let (target, role) = (target.clone(), by.role().to_owned());
-                    return Ok(Found { path: path.to_owned(), target, role, consistent });
+                    return Ok(Found { path: path.to_owned(), target, role, consistent, snapshot: digest });
                 }
                 Next::Nothing => return Err(Error::NoTarget(path.to_owned())),
                 Next::Role(role) => role.to_owned(),

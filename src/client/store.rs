@@ -15,9 +15,11 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::error::Error;
+use trustroot_core::digest::Digest;
 
 const LOCK: &str = ".lock";
 const MARK: &str = ".rotated";
+const TURN: &str = ".turn";
 
 /// The local state, held by this process.
 #[derive(Debug)]
@@ -184,6 +186,45 @@ impl Store {
         self.remove("snapshot.json")?;
         self.settle()?;
         self.remove(MARK)
+    }
+}
+
+/// The turn to put a target in its place, among all who follow the local state in one folder. It is another one than the
+/// store's own, which a session may hold meanwhile.
+#[derive(Debug)]
+pub struct Turn(File);
+
+impl Turn {
+    /// Waits for the turn, at most `wait`.
+    ///
+    /// # Errors
+    /// [`Error::Busy`], [`Error::Store`].
+    pub fn take(dir: &Path, wait: Duration) -> Result<Self, Error> {
+        let path = dir.join(TURN);
+        let file = File::options().read(true).write(true).create(true).truncate(false).open(&path);
+        let file = file.map_err(|error| Error::store(&path, error))?;
+        take(|| file.try_lock(), dir, wait)?;
+        Ok(Self(file))
+    }
+
+    /// Whether the snapshot that lies here is the one with this file digest.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn is_under(&self, snapshot: Digest, dir: &Path) -> Result<bool, Error> {
+        let path = dir.join("snapshot.json");
+        match std::fs::read(&path) {
+            Ok(bytes) => Ok(Digest::of(&bytes) == snapshot),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(Error::store(&path, error)),
+        }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        // As for the store.
+        let _ = self.0.unlock();
     }
 }
 

@@ -23,15 +23,18 @@ fn publish(repository: &mut Repository) {
 
 /// What lies here never goes back, at whatever moment one looks, and every target that is there is whole, and was trusted.
 fn watch(case: &Case, done: &AtomicBool, mut before: [u64; 4]) {
+    let mut newest = [0; TARGETS.len()];
     while !done.load(Ordering::Relaxed) {
         let files = TARGETS.map(|(name, _)| std::fs::read(case.folder.path().join("targets").join(name)));
         let here = case.here();
         assert!((0..4).all(|role| here[role] >= before[role]), "{here:?} after {before:?}");
         before = here;
-        for ((name, length), bytes) in TARGETS.into_iter().zip(files) {
+        for (((name, length), bytes), newest) in TARGETS.into_iter().zip(files).zip(&mut newest) {
             let Ok(bytes) = bytes else { continue };
             let version = bytes[0];
             assert!(u64::from(version) <= here[3] && bytes == content(version.into(), length), "{name} is not whole");
+            assert!(version >= *newest, "{name} went back from {newest} to {version}");
+            *newest = version;
         }
     }
 }

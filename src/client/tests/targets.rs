@@ -314,6 +314,36 @@ fn a_target_that_would_leave_the_folder_is_refused() {
 
 // ------------------------------------------------------------------------------------------------------ several at once
 
+/// As a mirror does it that is slow for one process and quick for the next.
+#[test]
+fn a_target_that_comes_late_takes_no_newer_ones_place() {
+    let (mut repository, case) = with_file("app", b"old");
+    let (bases, client) = ([case.source(&repository.server.url("targets"))], case.client());
+    let find = |repository: &Repository| {
+        let mirrors = [case.source(&repository.server.url("metadata"))];
+        case.client().refresh(&mirrors, now()).unwrap().find("app").unwrap()
+    };
+    let here = case.folder.path().join("targets");
+    let slow = find(&repository);
+    repository.top().files.insert("app".to_owned(), b"new".to_vec());
+    repository.publish();
+    assert_eq!(case.download(&repository, "app").unwrap(), b"new");
+    let late = client.download(&slow, &bases, &here);
+    assert!(matches!(late, Err(Error::Stale(ref path)) if path == "app"), "{late:?}");
+    assert_eq!(std::fs::read(here.join("app")).unwrap(), b"new");
+    // What changed may be something else; then what has come is used.
+    repository.top().files.insert("other".to_owned(), b"other".to_vec());
+    std::fs::remove_file(here.join("app")).unwrap();
+    let slow = find(&repository);
+    repository.publish();
+    case.refresh(&repository).unwrap();
+    let late = client.download(&slow, &bases, &here);
+    assert!(matches!(late, Err(Error::Stale(_))), "{late:?}");
+    repository.server.asked();
+    assert_eq!(case.download(&repository, "app").unwrap(), b"new");
+    assert!(!repository.server.asked().iter().any(|name| name.ends_with("app")), "what has come is used");
+}
+
 #[test]
 fn clients_that_refresh_at_once_take_turns() {
     let (mut repository, case) = start();

@@ -34,15 +34,23 @@ fn follow(mirrors: &str, dir: &Path, targets: &str) -> Result<(), Error> {
         Progress::Mirror(error) => say(&format!("another mirror: {error}")),
     });
     let (metadata, bases) = (at("metadata"), at("targets"));
-    let mut session = client.refresh(&metadata, now())?;
-    say(&format!("refreshed to {:?}", versions(&session)));
-    let found: Vec<_> = targets.split_whitespace().map(|path| session.find(path)).collect::<Result<_, _>>()?;
-    drop(session);
-    for found in found {
-        client.download(&found, &bases, &dir.join("targets"))?;
-        say(&format!("{} is there", found.path));
+    'refreshed: loop {
+        let mut session = client.refresh(&metadata, now())?;
+        say(&format!("refreshed to {:?}", versions(&session)));
+        let found: Vec<_> = targets.split_whitespace().map(|path| session.find(path)).collect::<Result<_, _>>()?;
+        drop(session);
+        for found in found {
+            match client.download(&found, &bases, &dir.join("targets")) {
+                Ok(_) => say(&format!("{} is there", found.path)),
+                Err(error @ Error::Stale(_)) => {
+                    say(&error.to_string());
+                    continue 'refreshed;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        return Ok(());
     }
-    Ok(())
 }
 
 /// Says a line. Nobody may be listening any more.

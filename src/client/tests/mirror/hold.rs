@@ -117,7 +117,7 @@ impl Step<'_> {
     /// Holds the step to everything that is promised.
     pub fn holds(&self) {
         for name in self.after.keys() {
-            assert!(name == ".lock" || name.ends_with(".json"), "{name} lies there");
+            assert!([".lock", ".turn"].contains(&name.as_str()) || name.ends_with(".json"), "{name} lies there");
             assert!(!name.contains(['/', '\\']), "{name} lies there");
         }
         let chain = self.chain();
