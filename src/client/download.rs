@@ -83,16 +83,18 @@ impl Client {
                 last => Err(Error::Mirrors(errors.into_iter().chain(last).collect())),
             };
         }
-        // A mirror that is slow enough could have a newer version put in its place by another process meanwhile.
-        let turn = Turn::take(self.dir(), self.limits.wait)?;
-        if !turn.is_under(found.snapshot, self.dir())? {
-            part.tidy(&parts);
-            return Err(Error::Stale(found.path.clone()));
-        }
+        let turn = self.turn(found).inspect_err(|_| part.tidy(&parts))?;
         part.place(&path)?;
         drop(turn);
         sweep(&parts, &any);
         Ok(Downloaded { path, cached: false })
+    }
+
+    /// The turn to put what was found in its place. A mirror may have been slow for this process, and quick for another one
+    /// that has put a newer target there meanwhile.
+    fn turn(&self, found: &Found) -> Result<Turn, Error> {
+        let turn = Turn::take(self.dir(), self.limits.wait)?;
+        if turn.is_under(found.snapshot, self.dir())? { Ok(turn) } else { Err(Error::Stale(found.path.clone())) }
     }
 
     /// Whether the target lies in `dir` already, whole.
