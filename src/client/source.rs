@@ -185,7 +185,7 @@ pub(crate) fn read(source: &dyn Source, path: &str, most: u64, limits: &Limits) 
         pace.allows(have as u64)?;
     }
     bytes.truncate(have);
-    // Roots wait for their turn.
+    // Roots are held in numbers until they are believed, so without spare room.
     bytes.shrink_to_fit();
     Ok(bytes)
 }
